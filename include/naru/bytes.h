@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NARU_BYTES_H
+#define NARU_BYTES_H
+
+/*
+ * A conversation as two streams of bytes.
+ *
+ * Output waits for the wait: what a strand writes is collected and sent when
+ * that strand next waits (for its peer, for time, for another strand), when
+ * the buffer is full, at naru_flush() and at the end. Many small writes leave
+ * in one packet without any care of the caller's.
+ *
+ * One strand may receive while others send. Only one strand may receive at a
+ * time.
+ *
+ * Errors that any of these may return, besides their own:
+ *   -ETIMEDOUT   a timeout or the deadline of the conversation passed
+ *   -ECANCELED   the conversation was cancelled: its server stops, or it is
+ *                a strand of naru_spawn() whose talk has returned
+ *   -ECONNRESET  the peer broke the connection off
+ *   -EPIPE       the peer does not receive any more
+ *   -ENOMEM      there is no memory for a buffer; nothing is lost
+ *   -EINVAL      a null or ended conversation, or a null buffer
+ * and what recv(2), send(2) and shutdown(2) say of the network.
+ */
+
+#include <sys/types.h>
+
+#include "naru/base.h"
+
+NARU_BEGIN_DECLS
+
+/*
+ * Reads from 1 to LEN bytes into BUF: what is there, or else what comes
+ * first. Waits, under NARU_TIMEOUT_IDLE.
+ *
+ * Returns how many, or 0 when the peer has finished (recv(2)).
+ */
+NARU_RESULT ssize_t naru_read(struct naru_conv *conv, void *buf, size_t len);
+
+/*
+ * Reads exactly LEN bytes into BUF. Waits for the first under
+ * NARU_TIMEOUT_IDLE and for the rest under NARU_TIMEOUT_MESSAGE.
+ *
+ * Returns LEN, 0 when the peer finished before the first byte, or -NARU_ECUT
+ * when it finished later. After any error the bytes that came are still
+ * there: the next call starts with them. For that they are kept, and where
+ * there is no memory to keep them, this and each later call that receives
+ * returns -ENOMEM. LEN is at most NARU_READ_EXACT_MAX; -NARU_ETOOBIG above it.
+ */
+#define NARU_READ_EXACT_MAX (1u << 30)
+NARU_RESULT ssize_t naru_read_exact(struct naru_conv *conv, void *buf,
+                                    size_t len);
+
+/*
+ * Writes all of DATA, or fails. Waits only when the buffer is full, under
+ * NARU_TIMEOUT_WRITE. DATA may be reused when the call returns.
+ *
+ * After -ETIMEDOUT a part may have been taken. Nothing is lost: the same call
+ * with the same DATA and LEN goes on from there, and until then every other
+ * call that sends returns -EBUSY. Any other error ends the sending half: each
+ * later call that sends returns the same error.
+ *
+ * Returns 0.
+ */
+NARU_RESULT int naru_write(struct naru_conv *conv, const void *data,
+                           size_t len);
+
+/*
+ * Sends what was written, now. Waits until the kernel has taken all of it,
+ * under NARU_TIMEOUT_WRITE. That the peer has received it is not implied.
+ *
+ * Returns 0; after -ETIMEDOUT a later call goes on.
+ */
+NARU_RESULT int naru_flush(struct naru_conv *conv);
+
+/*
+ * Half-closes: sends what was written, and then tells the peer that no more
+ * will come. Receiving goes on. Later writes return -EPIPE.
+ *
+ * Returns 0, also when called again.
+ */
+NARU_RESULT int naru_finish(struct naru_conv *conv);
+
+/*
+ * Carries bytes between A and B in both directions until both have finished
+ * or one breaks. The end of one direction is passed on as a half-close, so
+ * that the other direction still runs to its end. Waits; needs a second
+ * strand, which it spawns from A. A's and B's timeouts hold.
+ *
+ * Returns 0, or the first error of either.
+ */
+NARU_RESULT int naru_relay(struct naru_conv *a, struct naru_conv *b);
+
+NARU_END_DECLS
+
+#endif

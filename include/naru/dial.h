@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NARU_DIAL_H
+#define NARU_DIAL_H
+
+/*
+ * The client's side. Once connected, nothing tells the two ends apart: a
+ * dialled conversation takes the same calls as an accepted one.
+ */
+
+#include "naru/base.h"
+#include "naru/event.h"
+#include "naru/server.h"
+
+NARU_BEGIN_DECLS
+
+/* Write them as NARU_DIAL_OPTIONS(.timeout_ms = 500); zero means the default.
+ */
+struct naru_dial_options {
+	size_t size;             /* of this struct; the macro fills it in */
+	int64_t timeout_ms;      /* for the whole dial; 30 seconds */
+	enum naru_family family; /* of IP addresses; both */
+	const char *source;      /* local address, "192.0.2.7", "[::1]",
+	                            "192.0.2.7:4000"; the system's choice */
+	naru_report *report;     /* told what happens; nobody */
+	void *report_arg;
+	int report_calls; /* also of each socket call (NARU_EVENT_CALL) */
+};
+#define NARU_DIAL_OPTIONS(...)                                                 \
+	(&(struct naru_dial_options){.size = sizeof(struct naru_dial_options), \
+	                             __VA_ARGS__})
+
+/*
+ * Connects to ENDPOINT (naru_endpoint_check()) and returns the conversation
+ * in RET_CONV; the caller owns it and ends it with naru_close(). Every
+ * address that the name has is tried in the resolver's order until one
+ * answers, each for its share of the time that is left. OPTIONS may be null.
+ * Waits.
+ *
+ * When it returns, the connection has been put into the server's backlog; that
+ * the server has accepted it is not implied.
+ *
+ * Returns 0, or the error that says most of all those that the addresses
+ * gave:
+ *   -ECONNREFUSED  nobody listens there
+ *   -ETIMEDOUT     no answer in time
+ *   -EHOSTUNREACH, -ENETUNREACH  no way there
+ *   -ENOENT        no such unix socket
+ *   -NARU_ENONAME, -NARU_ERESOLVE  the name does not resolve
+ *   -NARU_EENDPOINT  the endpoint or the source cannot be read
+ *   -NARU_ESELF    the connection came back to itself: the system chose the
+ *                  port that was to be called, which nobody listens on
+ *   -ECANCELED     the calling strand was cancelled
+ * or another error of socket(2), bind(2) or connect(2).
+ */
+NARU_RESULT int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
+                          const struct naru_dial_options *options);
+
+/*
+ * Ends a dialled conversation gracefully (naru/conv.h) and frees it, whatever
+ * it returns. CONV may be null. Waits, under NARU_TIMEOUT_WRITE and
+ * NARU_TIMEOUT_END.
+ *
+ * Returns 0, or the error of an end that lost bytes; -EINVAL, and nothing
+ * happens, for a conversation that a server accepted: those end with their
+ * talk.
+ */
+int naru_close(struct naru_conv *conv);
+
+NARU_END_DECLS
+
+#endif

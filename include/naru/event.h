@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NARU_EVENT_H
+#define NARU_EVENT_H
+
+/*
+ * What happens, told as it happens. Naru prints nothing: who wants a log, a
+ * count or an explanation gives a report function with the options of a
+ * server or a dial.
+ */
+
+#include "naru/addr.h"
+#include "naru/base.h"
+
+NARU_BEGIN_DECLS
+
+enum naru_event_kind {
+	/* A listener has begun to listen: local, backlog. */
+	NARU_EVENT_LISTEN = 1,
+	/* A conversation has begun: id, fd, local, peer. */
+	NARU_EVENT_BEGIN,
+	/* A conversation has ended: id, local, peer, received, sent,
+	 * duration_ms, result. */
+	NARU_EVENT_END,
+	/* A conversation was lost with its worker: id, peer, pid, status. */
+	NARU_EVENT_LOST,
+	/* A worker has begun: pid, result (how many there are). */
+	NARU_EVENT_WORKER_BEGIN,
+	/* A worker has ended, unasked where result is negative: pid, status,
+	 * result. */
+	NARU_EVENT_WORKER_END,
+	/* Nothing is accepted for a while, clients wait in the backlog:
+	 * result says why (-EMFILE, -ENOMEM, -EAGAIN: no conversation can be
+	 * started, or the limit on conversations is reached: -EUSERS). */
+	NARU_EVENT_PAUSE,
+	/* Connections are accepted again. */
+	NARU_EVENT_RESUME,
+	/* A drain has begun: duration_ms is how long it may take, result how
+	 * many conversations there are. */
+	NARU_EVENT_DRAIN,
+	/* A socket call was made (only with report_calls): call, text, fd,
+	 * result, state, local, peer, queued, backlog. */
+	NARU_EVENT_CALL,
+	/* Something is wrong with an endpoint: call says what could not be
+	 * done ("read", "resolve", "listen"), text with what, and where and
+	 * why; result. */
+	NARU_EVENT_ERROR,
+	/* A program of naru_program() has ended: id, pid, status. */
+	NARU_EVENT_PROGRAM,
+};
+
+/*
+ * One event. Fields that the kind does not name are zero. Pointers are valid
+ * until the report function returns.
+ */
+struct naru_event {
+	enum naru_event_kind kind;
+	uint64_t id;                   /* of the conversation */
+	int fd;                        /* the socket's descriptor */
+	int result;                    /* of a call or a talk */
+	const struct naru_addr *local; /* this end */
+	const struct naru_addr *peer;  /* the other end */
+	uint64_t received;             /* bytes from the peer */
+	uint64_t sent;                 /* bytes to the peer */
+	int64_t duration_ms;
+	const char *call;  /* "bind" */
+	const char *text;  /* the call's arguments; what is wrong and where */
+	const char *state; /* a TCP state as in RFC 9293, "LISTEN"; found after
+	                      the call, and before a close; or null */
+	unsigned queued;   /* how many connections wait to be accepted */
+	unsigned backlog;  /* how many may */
+	int64_t pid;
+	int status; /* as waitpid(2) gives it */
+};
+
+/*
+ * A report function. It is called by whichever strand the event happens in:
+ * in a model of processes, BEGIN and END come from the process that holds the
+ * conversation; in a model of threads, several threads may call at once. It
+ * must not wait, and must not call Naru but for naru_addr_*(),
+ * naru_strerror(), naru_errname(), naru_now() and naru_server_stop().
+ */
+typedef void naru_report(const struct naru_event *event, void *arg);
+
+NARU_END_DECLS
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NARU_SERVER_H
+#define NARU_SERVER_H
+
+/*
+ * The server's side: listeners, the model that runs the talks, and the life
+ * cycle.
+ */
+
+#include "naru/base.h"
+#include "naru/event.h"
+
+NARU_BEGIN_DECLS
+
+/* Who runs a talk. */
+enum naru_model {
+	NARU_MODEL_DEFAULT = 0, /* NARU_THREAD */
+	/* One after the other, in the thread of naru_server_run(). */
+	NARU_ITERATIVE,
+	/* A process for each conversation. */
+	NARU_PROCESS,
+	/* A thread for each conversation. */
+	NARU_THREAD,
+	/* Processes started beforehand; an idle one is handed the accepted
+	 * socket. */
+	NARU_PREFORK,
+	/* Threads started beforehand; an idle one is handed the accepted
+	 * socket. */
+	NARU_POOL,
+};
+
+/* What one may want to know of a model. */
+struct naru_model_info {
+	const char *name;    /* "prefork" */
+	const char *summary; /* who runs a talk, as a phrase */
+	int has_workers;     /* whether naru_options.workers counts */
+};
+
+/*
+ * Tells of MODEL; of the default one for NARU_MODEL_DEFAULT, and null for a
+ * number that is no model's. The numbers are consecutive. What it points to is
+ * static. Never fails.
+ */
+const struct naru_model_info *naru_model_info(enum naru_model model);
+
+/* The most that naru_options takes of each. */
+#define NARU_WORKERS_MAX       10000
+#define NARU_CONVERSATIONS_MAX 1000000
+
+/* Which IP addresses a name may stand for. */
+enum naru_family {
+	NARU_FAMILY_ANY = 0,
+	NARU_FAMILY_IPV4,
+	NARU_FAMILY_IPV6,
+};
+
+/*
+ * The options of a server. Write them as NARU_OPTIONS(.model = NARU_POOL,
+ * .workers = 8); zero means the default, which is given behind each.
+ */
+struct naru_options {
+	size_t size;           /* of this struct; NARU_OPTIONS fills it in */
+	enum naru_model model; /* NARU_THREAD */
+	unsigned workers;      /* of NARU_PREFORK and NARU_POOL; 16 */
+	unsigned backlog;      /* connections that may wait to be accepted; as
+	                          many as the system allows (listen(2)) */
+	unsigned max_conversations; /* at once, above which clients are left in
+	                               the backlog; 1000, or what the limit
+	                               on descriptors leaves room for */
+	enum naru_family family;    /* of names and of "*"; both */
+	size_t stack_size;          /* of a thread, in bytes; 512 KiB */
+	size_t memory_limit;        /* of naru_alloc() for each conversation, in
+	                               bytes; 16 MiB */
+	size_t message_limit;       /* naru_framing's limit at first; 65536 */
+	int64_t idle_ms;            /* NARU_TIMEOUT_IDLE at first; 10 minutes */
+	int64_t message_ms;  /* NARU_TIMEOUT_MESSAGE at first; 1 minute */
+	int64_t write_ms;    /* NARU_TIMEOUT_WRITE at first; 1 minute */
+	int64_t end_ms;      /* NARU_TIMEOUT_END at first; 5 seconds */
+	naru_report *report; /* told what happens; nobody */
+	void *report_arg;
+	int report_calls; /* also of each socket call (NARU_EVENT_CALL) */
+};
+#define NARU_OPTIONS(...)                                                      \
+	(&(struct naru_options){.size = sizeof(struct naru_options),           \
+	                        __VA_ARGS__})
+
+/*
+ * Makes a server. OPTIONS may be null. Does not wait. The caller owns the
+ * server and frees it with naru_server_free().
+ *
+ * Returns 0, -EINVAL for an option out of its range, -E2BIG where OPTIONS
+ * sets one that this library is too old to know, or -ENOMEM, -EMFILE and the
+ * like.
+ */
+NARU_RESULT int naru_server_new(struct naru_server **ret_server,
+                                const struct naru_options *options);
+
+/*
+ * Fills RET_OPTIONS, whose size the caller has filled in, with the options that
+ * SERVER goes by: the defaults stand where zero was given.
+ *
+ * Returns 0 or -EINVAL.
+ */
+NARU_RESULT int naru_server_options(struct naru_server *server,
+                                    struct naru_options *ret_options);
+
+/*
+ * Adds listeners: one for each address that ENDPOINT names (localhost and *
+ * have two). From now on clients can connect, and wait in the backlog until
+ * naru_server_run(). TALK is run with ARG for each of them. Resolving a name
+ * may wait. May be called several times, before naru_server_run().
+ *
+ * With port 0 the system picks a port, the same for all addresses;
+ * naru_server_endpoint() tells which. The socket of a unix endpoint that
+ * exists is replaced where nobody answers on it, and removed at the end.
+ *
+ * Returns 0, or, with no listener added: -NARU_EENDPOINT, -NARU_ENONAME,
+ * -NARU_ERESOLVE, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL and others of
+ * socket(2), bind(2), listen(2); -EBUSY while the server runs.
+ */
+NARU_RESULT int naru_server_listen(struct naru_server *server,
+                                   const char *endpoint, naru_talk *talk,
+                                   void *arg);
+
+/*
+ * Writes listener INDEX, counted from 0, as an endpoint with its real port:
+ * "tcp://127.0.0.1:41237", "unix:/run/x".
+ *
+ * Returns the length without the terminator, -ENOENT where there are fewer
+ * listeners, or -ENOSPC; NARU_ADDR_TEXT bytes always suffice.
+ */
+NARU_RESULT int naru_server_endpoint(struct naru_server *server, unsigned index,
+                                     char *buf, size_t size);
+
+/*
+ * Accepts connections and has the model run their talks, until
+ * naru_server_stop(). Then the listeners are closed, conversations that run
+ * are let end within the drain's time, those that are left are cancelled, and
+ * every process and thread has been waited for. NARU_PROCESS and NARU_PREFORK
+ * fork: let the program have no other threads that hold locks then. Waits.
+ *
+ * A server runs once. Returns 0 after a stop in which every conversation
+ * ended by itself, -ECANCELED after one in which some were cancelled; -EINVAL
+ * without a listener, -EBUSY when it runs or ran already, or an error of
+ * starting the workers.
+ */
+NARU_RESULT int naru_server_run(struct naru_server *server);
+
+/*
+ * Makes naru_server_run() return: nothing is accepted any more, and
+ * conversations have DRAIN_MS milliseconds to end before they are cancelled
+ * (every call that they wait in returns -ECANCELED). A later call sets the
+ * time anew; 0 ends at once. A process that has not ended two seconds after
+ * it was cancelled is killed; a thread cannot be, so a talk that computes or
+ * blocks outside of Naru delays the end.
+ *
+ * Safe from a signal handler (signal-safety(7)), from any thread, and from
+ * any process that the server forked; it does not wait.
+ *
+ * Returns 0, or -EINVAL for a negative time.
+ */
+int naru_server_stop(struct naru_server *server, int64_t drain_ms);
+
+/* Closes what is left and frees the server. SERVER may be null; it must not
+ * be running. */
+void naru_server_free(struct naru_server *server);
+
+/*
+ * A whole server in one call: naru_server_new(), naru_server_listen(),
+ * naru_server_run(), naru_server_free(). It returns when something fails, or
+ * -EINVAL; a program that wants to stop its server uses the four calls.
+ */
+NARU_RESULT int naru_serve(const char *endpoint, naru_talk *talk, void *arg,
+                           const struct naru_options *options);
+
+NARU_END_DECLS
+
+#endif
