@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps of a bounded cursor: see cursor.h. */
+#include "base/cursor.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+bool nr_cursor_take(struct nr_cursor *cursor, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (nr_cursor_left(cursor) < len || memcmp(cursor->at, text, len) != 0)
+		return false;
+	cursor->at += len;
+	return true;
+}
+
+struct nr_cursor nr_cursor_until(struct nr_cursor *cursor, char byte)
+{
+	struct nr_cursor taken = *cursor;
+	const char *found = NULL;
+
+	nr_assert(cursor->at <= cursor->end);
+	if (cursor->at < cursor->end)
+		found = memchr(cursor->at, byte, nr_cursor_left(cursor));
+	taken.end = found ? found : cursor->end;
+	cursor->at = taken.end;
+	return taken;
+}
+
+enum nr_number nr_cursor_number(struct nr_cursor *cursor, uint64_t most,
+                                uint64_t *ret_number)
+{
+	const char *at = cursor->at;
+	uint64_t number = 0;
+
+	if (at == cursor->end || *at < '0' || *at > '9')
+		return NR_NUMBER_NONE;
+	if (*at == '0' && at + 1 < cursor->end && at[1] >= '0' && at[1] <= '9')
+		return NR_NUMBER_LEADING_ZERO;
+	for (; at < cursor->end && *at >= '0' && *at <= '9'; at++) {
+		uint64_t digit = (uint64_t)(*at - '0');
+
+		if (digit > most || number > (most - digit) / 10)
+			return NR_NUMBER_OVER;
+		number = number * 10 + digit;
+	}
+	cursor->at = at;
+	*ret_number = number;
+	return NR_NUMBER_OK;
+}

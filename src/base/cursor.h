@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_BASE_CURSOR_H
+#define NR_BASE_CURSOR_H
+
+/*
+ * A place in a bounded run of bytes. Every parser of Naru reads through one:
+ * no step leads past the end, and the place of an error is where it stands.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct nr_cursor {
+	const char *begin;
+	const char *at;
+	const char *end;
+};
+
+static inline struct nr_cursor nr_cursor(const char *data, size_t len)
+{
+	return (struct nr_cursor){data, data, data + len};
+}
+
+static inline size_t nr_cursor_left(const struct nr_cursor *cursor)
+{
+	return (size_t)(cursor->end - cursor->at);
+}
+
+/* Where the cursor stands, counted in bytes from 1, as people count. */
+static inline size_t nr_cursor_place(const struct nr_cursor *cursor)
+{
+	return (size_t)(cursor->at - cursor->begin) + 1;
+}
+
+/* The next byte, or -1 at the end. It is not taken. */
+static inline int nr_cursor_peek(const struct nr_cursor *cursor)
+{
+	return cursor->at < cursor->end ? (unsigned char)*cursor->at : -1;
+}
+
+/* Takes TEXT where it comes next; false, with nothing taken, otherwise. */
+bool nr_cursor_take(struct nr_cursor *cursor, const char *text);
+
+/* Takes what comes before the next byte BYTE, or before the end. */
+struct nr_cursor nr_cursor_until(struct nr_cursor *cursor, char byte);
+
+/* Why nr_cursor_number() did not take a number. */
+enum nr_number {
+	NR_NUMBER_OK,
+	NR_NUMBER_NONE,         /* no digit stands here */
+	NR_NUMBER_LEADING_ZERO, /* as in 010, which others read as octal */
+	NR_NUMBER_OVER,         /* over the most that it may be */
+};
+
+/*
+ * Takes a decimal number from 0 to MOST. The cursor stops behind its last
+ * digit where that goes well, and stays where it was otherwise.
+ */
+enum nr_number nr_cursor_number(struct nr_cursor *cursor, uint64_t most,
+                                uint64_t *ret_number);
+
+#endif
