@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_OS_SOCKET_H
+#define NR_OS_SOCKET_H
+
+/*
+ * Sockets. Every call returns -errno where it fails and is never interrupted;
+ * every descriptor is born close-on-exec. Accepted and connected sockets stay
+ * in blocking mode, for the sake of programs that they may be handed to; we
+ * ourselves never block in them, because each call says MSG_DONTWAIT.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "os/os_addr.h"
+
+/* A stream socket of FAMILY (AF_INET, AF_INET6, AF_UNIX). */
+int nr_socket_open(int family);
+
+int nr_socket_bind(int fd, const struct naru_addr *addr);
+
+/* BACKLOG 0 asks for the system's maximum. Makes the socket nonblocking:
+ * accepting from it must not wait for a client that has gone away. */
+int nr_socket_listen(int fd, unsigned backlog);
+
+/* -EAGAIN where nobody waits to be accepted. */
+int nr_socket_accept(int fd, struct naru_addr *ret_peer);
+
+/* Begins to connect and does not wait: 0 when it is done, -EINPROGRESS when
+ * the socket will turn writable, and nr_socket_error() tell the outcome. */
+int nr_socket_connect(int fd, const struct naru_addr *addr);
+
+/* The outcome of a connect that was in progress: 0 or -errno. */
+int nr_socket_error(int fd);
+
+int nr_socket_local(int fd, struct naru_addr *ret_addr);
+
+/* At once, or -EAGAIN. 0 is the peer's end. */
+ssize_t nr_socket_recv(int fd, void *buf, size_t len);
+
+/* What the kernel takes at once, or -EAGAIN. Never raises SIGPIPE. */
+ssize_t nr_socket_send(int fd, const struct iovec *iov, int count);
+
+/* Says that no more will be sent: shutdown(SHUT_WR). */
+int nr_socket_finish(int fd);
+
+/* Ends receiving now, for whoever waits for it, and makes the closing reset
+ * the connection. What cannot be done is no worse than an orderly end. */
+void nr_socket_abort(int fd);
+
+/* Options. */
+int nr_socket_reuse_addr(int fd);
+int nr_socket_v6_only(int fd);
+int nr_socket_no_delay(int fd);
+
+/* Binding to an address with port 0 then leaves the port to connect(), which
+ * can share one between peers (ip(7), IP_BIND_ADDRESS_NO_PORT). */
+int nr_socket_bind_no_port(int fd);
+
+/* What TCP knows of a socket. */
+struct nr_tcp_info {
+	const char *state; /* as RFC 9293 names it, "ESTABLISHED" */
+	unsigned queued;   /* of a listener: how many wait to be accepted */
+	unsigned backlog;  /* of a listener: how many may */
+	uint64_t acked;    /* bytes that the peer has acknowledged */
+	uint64_t received; /* bytes that came */
+};
+
+/* -EOPNOTSUPP where the socket is not TCP. */
+int nr_socket_tcp_info(int fd, struct nr_tcp_info *ret_info);
+
+/* The peer of a unix socket: SO_PEERCRED. */
+int nr_socket_peer_process(int fd, pid_t *ret_pid, uid_t *ret_uid,
+                           gid_t *ret_gid);
+
+/* How many may wait at most to be accepted (net.core.somaxconn). */
+unsigned nr_socket_backlog_max(void);
+
+/* A pair of connected sockets between processes that keep messages apart. */
+int nr_socket_pair(int ret_fds[2]);
+
+/* Sends one message between processes, with the descriptor PASSED where that
+ * is not -1. Never waits: -EAGAIN. */
+int nr_socket_send_message(int fd, const void *data, size_t len, int passed);
+
+/*
+ * Receives one message of exactly LEN bytes; 0 when the other side has
+ * closed, -EAGAIN (only with WAIT false) when there is none, -EBADMSG for one
+ * of another length. RET_PASSED is the descriptor that came along, or -1; it
+ * may be null where none is expected.
+ */
+ssize_t nr_socket_recv_message(int fd, void *data, size_t len, bool wait,
+                               int *ret_passed);
+
+#endif

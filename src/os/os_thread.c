@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads and what they share: see os_thread.h. */
+#include "os/os_thread.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+
+/* A stack size that pthread_attr_setstacksize(3) takes: whole pages, and not
+ * below the system's least. */
+static size_t fit_stack(size_t size)
+{
+	size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (size < least)
+		size = least;
+	return (size + page - 1) / page * page;
+}
+
+int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
+                    void *(*fn)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	sigset_t all, before;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return -err;
+	err = pthread_attr_setstacksize(&attr, fit_stack(stack_size));
+	if (!err) {
+		/* A new thread inherits the mask of the one that made it. */
+		sigfillset(&all);
+		pthread_sigmask(SIG_SETMASK, &all, &before);
+		err = pthread_create(&ret_thread->id, &attr, fn, arg);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+void nr_thread_join(struct nr_thread thread)
+{
+	int err = pthread_join(thread.id, NULL);
+
+	nr_assert(err == 0);
+}
+
+int nr_thread_key_set(struct nr_thread_key *key, void *pointer)
+{
+	int err = pthread_mutex_lock(&key->lock);
+
+	nr_assert(err == 0);
+	if (!key->made)
+		err = pthread_key_create(&key->key, key->end);
+	key->made = err == 0;
+	pthread_mutex_unlock(&key->lock);
+	if (err == 0)
+		err = pthread_setspecific(key->key, pointer);
+	return -err;
+}
+
+void nr_mutex_init(struct nr_mutex *mutex)
+{
+	int err = pthread_mutex_init(&mutex->lock, NULL);
+
+	nr_assert(err == 0);
+}
+
+void nr_mutex_lock(struct nr_mutex *mutex)
+{
+	int err = pthread_mutex_lock(&mutex->lock);
+
+	nr_assert(err == 0);
+}
+
+void nr_mutex_unlock(struct nr_mutex *mutex)
+{
+	int err = pthread_mutex_unlock(&mutex->lock);
+
+	nr_assert(err == 0);
+}
+
+void nr_mutex_fini(struct nr_mutex *mutex)
+{
+	int err = pthread_mutex_destroy(&mutex->lock);
+
+	nr_assert(err == 0);
+}
+
+void nr_cond_init(struct nr_cond *cond)
+{
+	int err = pthread_cond_init(&cond->cond, NULL);
+
+	nr_assert(err == 0);
+}
+
+void nr_cond_wait(struct nr_cond *cond, struct nr_mutex *mutex)
+{
+	int err = pthread_cond_wait(&cond->cond, &mutex->lock);
+
+	nr_assert(err == 0);
+}
+
+void nr_cond_signal(struct nr_cond *cond)
+{
+	int err = pthread_cond_signal(&cond->cond);
+
+	nr_assert(err == 0);
+}
+
+void nr_cond_broadcast(struct nr_cond *cond)
+{
+	int err = pthread_cond_broadcast(&cond->cond);
+
+	nr_assert(err == 0);
+}
+
+void nr_cond_fini(struct nr_cond *cond)
+{
+	int err = pthread_cond_destroy(&cond->cond);
+
+	nr_assert(err == 0);
+}
