@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The blocking waiter: poll(2) on the socket together with what cancels, and
+ * then a call that never blocks. Whether bytes are tried for first or waited
+ * for first is the caller's guess; both cost one system call where the guess
+ * is right.
+ */
+#include "io/block.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/list.h"
+#include "base/time.h"
+#include "os/os_poll.h"
+#include "os/os_socket.h"
+#include "os/os_time.h"
+
+/* How many calls may succeed without waiting before one looks whether the
+ * strand was cancelled meanwhile. */
+#define UNSEEN_MAX 32
+
+static struct nr_io_block *block_of(struct nr_io *io)
+{
+	nr_assert(io->ops == &nr_io_block_ops);
+	return nr_list_entry(io, struct nr_io_block, io);
+}
+
+/* Waits for EVENTS on FD, or only for UNTIL where FD is -1. */
+static int wait_for(struct nr_io_block *block, int fd, short events,
+                    int64_t until)
+{
+	struct pollfd fds[NR_CANCEL_MAX + 1];
+	unsigned count = 0;
+	int ready;
+
+	for (int i = 0; i < NR_CANCEL_MAX; i++)
+		if (block->cancel[i] >= 0)
+			fds[count++] = (struct pollfd){.fd = block->cancel[i],
+			                               .events = POLLIN};
+	fds[count] = (struct pollfd){.fd = fd, .events = events};
+	ready = nr_poll(fds, count + 1, until);
+	if (ready < 0)
+		return ready;
+	block->unseen = 0;
+	for (unsigned i = 0; i < count; i++)
+		if (fds[i].revents)
+			return -ECANCELED;
+	return fds[count].revents ? 0 : -ETIMEDOUT;
+}
+
+/* For a call that is about to go on without waiting: now and then, whether
+ * the strand was cancelled. */
+static int look(struct nr_io_block *block)
+{
+	int err;
+
+	if (++block->unseen < UNSEEN_MAX)
+		return 0;
+	err = wait_for(block, -1, 0, 0);
+	return err == -ETIMEDOUT ? 0 : err;
+}
+
+static char *block_lend(struct nr_io *io)
+{
+	(void)io;
+	return malloc(NR_BUFFER_SIZE);
+}
+
+static void block_give_back(struct nr_io *io, char *buffer)
+{
+	(void)io;
+	free(buffer);
+}
+
+/* Receives at once, into a buffer that is lent where the caller has none. */
+static ssize_t try_recv(struct nr_io *io, int fd, struct nr_span *into)
+{
+	const bool own = into->data != NULL;
+	struct nr_span span = *into;
+	ssize_t got;
+
+	if (!own)
+		span = (struct nr_span){block_lend(io), NR_BUFFER_SIZE};
+	if (!span.data)
+		return -ENOMEM;
+	got = nr_socket_recv(fd, span.data, span.len);
+	if (got > 0)
+		*into = span;
+	else if (!own)
+		block_give_back(io, span.data);
+	return got;
+}
+
+static ssize_t block_recv(struct nr_io *io, int fd, struct nr_span *into,
+                          bool soon, int64_t until)
+{
+	struct nr_io_block *block = block_of(io);
+	ssize_t got = -EAGAIN;
+	int err;
+
+	if (soon) {
+		err = look(block);
+		if (err < 0)
+			return err;
+		got = try_recv(io, fd, into);
+	}
+	while (got == -EAGAIN) {
+		err = wait_for(block, fd, POLLIN, until);
+		if (err < 0)
+			return err;
+		got = try_recv(io, fd, into);
+	}
+	return got;
+}
+
+static ssize_t block_send(struct nr_io *io, int fd, const struct iovec *iov,
+                          int count, int64_t until)
+{
+	struct nr_io_block *block = block_of(io);
+	ssize_t sent;
+	int err = look(block);
+
+	if (err < 0)
+		return err;
+	while ((sent = nr_socket_send(fd, iov, count)) == -EAGAIN) {
+		err = wait_for(block, fd, POLLOUT, until);
+		if (err < 0)
+			return err;
+	}
+	return sent;
+}
+
+static int block_sleep(struct nr_io *io, int64_t until)
+{
+	int err = wait_for(block_of(io), -1, 0, until);
+
+	return err == -ETIMEDOUT ? 0 : err;
+}
+
+/* A unix socket whose peer's backlog is full gives no event for its having
+ * room again: one has to ask. */
+#define UNIX_RETRY_NS (2 * NR_NS_PER_MS)
+
+static int block_connect(struct nr_io *io, int fd, const struct naru_addr *addr,
+                         int64_t until)
+{
+	struct nr_io_block *block = block_of(io);
+	int err;
+
+	while ((err = nr_socket_connect(fd, addr)) == -EAGAIN) {
+		int64_t next = nr_time_add(nr_now(), UNIX_RETRY_NS);
+
+		if (next > until)
+			return -ETIMEDOUT;
+		err = block_sleep(io, next);
+		if (err < 0)
+			return err;
+	}
+	if (err != -EINPROGRESS)
+		return err;
+	err = wait_for(block, fd, POLLOUT, until);
+	return err < 0 ? err : nr_socket_error(fd);
+}
+
+static int block_wait(struct nr_io *io, int fd, enum nr_readiness what,
+                      int64_t until)
+{
+	return wait_for(block_of(io), fd,
+	                what == NR_READABLE ? POLLIN : POLLOUT, until);
+}
+
+void nr_io_block_init(struct nr_io_block *block, int server, int conversation)
+{
+	*block = (struct nr_io_block){.io.ops = &nr_io_block_ops,
+	                              .cancel = {server, conversation}};
+}
+
+const struct nr_io_ops nr_io_block_ops = {
+	.name = "block",
+	.recv = block_recv,
+	.send = block_send,
+	.connect = block_connect,
+	.wait = block_wait,
+	.sleep = block_sleep,
+	.lend = block_lend,
+	.give_back = block_give_back,
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_IO_BLOCK_H
+#define NR_IO_BLOCK_H
+
+/* The waiter that blocks in the kernel, for strands that are processes or
+ * threads. */
+
+#include "io/io.h"
+
+/* Descriptors that cancel by turning readable: one of the server's, one of
+ * the conversation's. */
+#define NR_CANCEL_MAX 2
+
+struct nr_io_block {
+	struct nr_io io;
+	int cancel[NR_CANCEL_MAX]; /* -1 for none */
+	unsigned unseen;           /* calls since it last looked whether it is
+	                              cancelled */
+};
+
+extern const struct nr_io_ops nr_io_block_ops;
+
+/* Prepares a waiter; SERVER and CONVERSATION are descriptors as above, or -1,
+ * that it does not own. */
+void nr_io_block_init(struct nr_io_block *block, int server, int conversation);
+
+#endif

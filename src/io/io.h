@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_IO_IO_H
+#define NR_IO_IO_H
+
+/*
+ * The waiter: how a strand waits for the kernel. This is the contract that
+ * each waiter keeps; a waiter is one file that ends in one const struct
+ * nr_io_ops.
+ *
+ * - Every strand has a waiter of its own, embedded as struct nr_io. Only that
+ *   strand calls it, but for waiters that say otherwise.
+ * - A call waits until UNTIL (base/time.h) at the longest, and then returns
+ *   -ETIMEDOUT. A point in time that has passed means: do not wait. What the
+ *   kernel did in spite of that is returned, never dropped: bytes that came
+ *   win over the time that passed.
+ * - Once the strand is cancelled, each call that would wait returns
+ *   -ECANCELED, now and ever after. Cancellation wins over readiness in a
+ *   call that waits; calls that never need to wait see it after a while.
+ * - No call returns -EINTR or -EAGAIN, and no call raises a signal.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct naru_addr;
+struct nr_io;
+
+/* Where received bytes go: the caller's own memory, or, with DATA null, a
+ * buffer that the waiter lends once bytes are there, so that nothing is held
+ * while it waits. A lent buffer has LEN bytes of room, and goes back with
+ * give_back(). */
+struct nr_span {
+	char *data;
+	size_t len;
+};
+
+/* The size of a buffer that a waiter lends. */
+#define NR_BUFFER_SIZE ((size_t)16 * 1024)
+
+enum nr_readiness {
+	NR_READABLE,
+	NR_WRITABLE,
+};
+
+struct nr_io_ops {
+	const char *name;
+
+	/* Receives 1 to INTO->len bytes, or 0 at the peer's end; then a lent
+	 * buffer is given back already and INTO is as it was. SOON says that
+	 * bytes are probably there, so that trying first pays. */
+	ssize_t (*recv)(struct nr_io *io, int fd, struct nr_span *into,
+	                bool soon, int64_t until);
+
+	/* Sends at least one byte of IOV, as many as the kernel takes. */
+	ssize_t (*send)(struct nr_io *io, int fd, const struct iovec *iov,
+	                int count, int64_t until);
+
+	/* Connects a socket; 0 when the connection stands. */
+	int (*connect)(struct nr_io *io, int fd, const struct naru_addr *addr,
+	               int64_t until);
+
+	/* Waits until FD, of any kind, is ready. */
+	int (*wait)(struct nr_io *io, int fd, enum nr_readiness what,
+	            int64_t until);
+
+	/* Waits until UNTIL, and returns 0 then. */
+	int (*sleep)(struct nr_io *io, int64_t until);
+
+	/* A buffer of NR_BUFFER_SIZE bytes to write into, or null. */
+	char *(*lend)(struct nr_io *io);
+
+	/* Takes back a buffer that lend() or recv() lent. Another strand of
+	 * the same conversation may be the one that gives it back. */
+	void (*give_back)(struct nr_io *io, char *buffer);
+};
+
+struct nr_io {
+	const struct nr_io_ops *ops;
+};
+
+#endif
