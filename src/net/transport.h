@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_NET_TRANSPORT_H
+#define NR_NET_TRANSPORT_H
+
+/*
+ * A transport carries a conversation's bytes. This is the contract that each
+ * keeps; a transport is one file that ends in one const struct nr_transport.
+ * It stands on a waiter (io/io.h) and never waits in any other way.
+ */
+
+#include "base/report.h"
+#include "io/io.h"
+
+struct naru_addr;
+struct nr_link;
+
+/* How a link's bytes go: what is between a conversation and its socket. */
+struct nr_link_ops {
+	/* As in io/io.h. */
+	ssize_t (*recv)(struct nr_link *link, struct nr_io *io,
+	                struct nr_span *into, bool soon, int64_t until);
+	ssize_t (*send)(struct nr_link *link, struct nr_io *io,
+	                const struct iovec *iov, int count, int64_t until);
+
+	/* Says that no more will be sent. */
+	int (*finish)(struct nr_link *link, struct nr_io *io, int64_t until);
+
+	/* Makes every wait for the peer end at once, and the closing a reset.
+	 * Any strand may call this. */
+	void (*abort)(struct nr_link *link);
+
+	/* How many bytes the peer's system has acknowledged; SENT where that
+	 * cannot be known. Also of a connection that is broken. */
+	uint64_t (*acknowledged)(struct nr_link *link, uint64_t sent);
+
+	/* Closes the socket. Does not wait, nor does it care for bytes. */
+	void (*close)(struct nr_link *link);
+};
+
+/* One connection, embedded in the conversation that it carries. */
+struct nr_link {
+	const struct nr_link_ops *ops;
+	int fd;
+	bool dialled; /* we asked for it, not the peer */
+	const struct nr_report *report;
+};
+
+struct nr_listen {
+	unsigned backlog; /* 0 for the system's maximum */
+	const struct nr_report *report;
+};
+
+struct nr_transport {
+	const char *name;
+	const struct nr_link_ops *link;
+
+	/* A socket that listens on ADDR, whose port 0 the system replaces. */
+	int (*listen)(const struct naru_addr *addr,
+	              const struct nr_listen *options);
+
+	/* A socket that is ready to be connected from SOURCE, which may be
+	 * null, to ADDR. */
+	int (*open)(const struct naru_addr *addr,
+	            const struct naru_addr *source,
+	            const struct nr_report *report);
+};
+
+extern const struct nr_transport nr_transport_tcp;
+extern const struct nr_transport nr_transport_unix;
+
+/* The transport that ADDR belongs to. */
+const struct nr_transport *nr_transport_of(const struct naru_addr *addr);
+
+#endif
