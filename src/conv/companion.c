@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* More than one strand in a conversation: naru_spawn(), naru_join(). */
+#include "conv/companion.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "conv/conv.h"
+
+static void companion_main(void *arg)
+{
+	struct nr_companion *companion = arg;
+	struct naru_conv *conv = companion->conv;
+	int result = companion->fn(conv, companion->arg);
+
+	companion->result = result;
+	if (result >= 0 || !companion->counted)
+		return;
+	nr_mutex_lock(&conv->companions_lock);
+	if (conv->companion_err == 0)
+		conv->companion_err = result;
+	nr_mutex_unlock(&conv->companions_lock);
+}
+
+/* Counts one more companion; false where there are enough. */
+static bool count_in(struct naru_conv *conv)
+{
+	bool room;
+
+	nr_mutex_lock(&conv->companions_lock);
+	room = conv->companion_count < NARU_STRANDS_MAX;
+	if (room)
+		conv->companion_count++;
+	nr_mutex_unlock(&conv->companions_lock);
+	return room;
+}
+
+static void count_out(struct naru_conv *conv)
+{
+	nr_mutex_lock(&conv->companions_lock);
+	conv->companion_count--;
+	nr_mutex_unlock(&conv->companions_lock);
+}
+
+static int start(struct naru_conv *conv, naru_talk *fn, void *arg, bool counted,
+                 struct nr_companion **ret_companion)
+{
+	struct nr_strand *self = nr_strand_self();
+	struct nr_companion *companion;
+	int err;
+
+	if (!count_in(conv))
+		return -EAGAIN;
+	companion = malloc(sizeof(*companion));
+	if (!companion) {
+		count_out(conv);
+		return -ENOMEM;
+	}
+	*companion = (struct nr_companion){.conv = conv,
+	                                   .fn = fn,
+	                                   .arg = arg,
+	                                   .counted = counted};
+	nr_list_init(&companion->node);
+	/* The first companion is started by the only strand there is. */
+	if (!conv->out.shared)
+		conv->out.shared = true;
+	err = self->ops->spawn(self, &companion->strand, companion_main,
+	                       companion);
+	if (err < 0) {
+		free(companion);
+		count_out(conv);
+		return err;
+	}
+	*ret_companion = companion;
+	return 0;
+}
+
+int nr_companion_start(struct naru_conv *conv, naru_talk *fn, void *arg,
+                       struct nr_companion **ret_companion)
+{
+	return start(conv, fn, arg, false, ret_companion);
+}
+
+void nr_companion_cancel(struct nr_companion *companion)
+{
+	companion->strand->ops->cancel(companion->strand);
+}
+
+int nr_companion_join(struct nr_companion *companion)
+{
+	struct naru_conv *conv = companion->conv;
+	int result;
+
+	companion->strand->ops->join(companion->strand);
+	result = companion->result;
+	free(companion);
+	count_out(conv);
+	return result;
+}
+
+int naru_spawn(struct naru_conv *conv, naru_talk *fn, void *arg)
+{
+	struct nr_companion *companion;
+	int err;
+
+	if (!nr_conv_is(conv) || !fn)
+		return -EINVAL;
+	err = start(conv, fn, arg, true, &companion);
+	if (err < 0)
+		return err;
+	nr_mutex_lock(&conv->companions_lock);
+	nr_list_append(&conv->companions, &companion->node);
+	nr_mutex_unlock(&conv->companions_lock);
+	return 0;
+}
+
+/* The oldest companion, or null. It stays in the list: only the first strand
+ * takes it out. */
+static struct nr_companion *oldest(struct naru_conv *conv)
+{
+	struct nr_companion *found = NULL;
+
+	nr_mutex_lock(&conv->companions_lock);
+	if (!nr_list_empty(&conv->companions))
+		found = nr_list_entry(conv->companions.next,
+		                      struct nr_companion, node);
+	nr_mutex_unlock(&conv->companions_lock);
+	return found;
+}
+
+static void take_out(struct naru_conv *conv, struct nr_companion *companion)
+{
+	nr_mutex_lock(&conv->companions_lock);
+	nr_list_remove(&companion->node);
+	nr_mutex_unlock(&conv->companions_lock);
+	(void)nr_companion_join(companion);
+}
+
+static void cancel_all(struct naru_conv *conv)
+{
+	struct nr_list *node, *after;
+
+	nr_mutex_lock(&conv->companions_lock);
+	nr_list_for_each (node, after, &conv->companions) {
+		nr_companion_cancel(
+			nr_list_entry(node, struct nr_companion, node));
+	}
+	nr_mutex_unlock(&conv->companions_lock);
+}
+
+int naru_join(struct naru_conv *conv)
+{
+	struct nr_strand *self = nr_strand_self();
+	struct nr_companion *companion;
+	int result, err;
+
+	if (!nr_conv_is(conv))
+		return -EINVAL;
+	err = nr_output_settle(self, conv);
+	if (err < 0)
+		return err;
+	while ((companion = oldest(conv)) != NULL) {
+		err = self->ops->wait(
+			self, companion->strand,
+			atomic_load_explicit(&conv->deadline,
+		                             memory_order_relaxed));
+		if (err < 0)
+			return err;
+		take_out(conv, companion);
+	}
+	/* All of them have ended: nobody else looks at it. */
+	result = conv->companion_err;
+	conv->companion_err = 0;
+	return result;
+}
+
+void nr_companions_end(struct naru_conv *conv)
+{
+	struct nr_companion *companion;
+
+	/* One that is cancelled may still spawn another. */
+	while ((companion = oldest(conv)) != NULL) {
+		cancel_all(conv);
+		take_out(conv, companion);
+	}
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* How a conversation begins and ends: see conv.h and naru/conv.h. */
+#include "conv/conv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/time.h"
+#include "net/addr.h"
+#include "os/os_socket.h"
+#include "os/os_time.h"
+
+const struct nr_settings nr_settings_default = {
+	.timeouts =
+		{
+			[NARU_TIMEOUT_IDLE] = 600 * NR_NS_PER_S,
+			[NARU_TIMEOUT_MESSAGE] = 60 * NR_NS_PER_S,
+			[NARU_TIMEOUT_WRITE] = 60 * NR_NS_PER_S,
+			[NARU_TIMEOUT_END] = 5 * NR_NS_PER_S,
+		},
+	.memory_limit = (size_t)16 * 1024 * 1024,
+	.message_limit = 65536,
+};
+
+void nr_conv_begin(struct naru_conv *conv,
+                   const struct nr_connection *connection,
+                   const struct nr_settings *settings)
+{
+	*conv = (struct naru_conv){
+		.magic = NR_CONV_MAGIC,
+		.link = {.ops = connection->transport->link,
+	                 .fd = connection->fd,
+	                 .dialled = connection->dialled,
+	                 .report = &settings->report},
+		.settings = settings,
+		.id = connection->id,
+		.began = nr_now(),
+		.peer = connection->peer,
+		.local = connection->local,
+		.local_known = connection->local.len > 0,
+		.framing = {.size = sizeof(conv->framing),
+	                    .kind = NARU_LINES,
+	                    .limit = settings->message_limit},
+		.deadline = NR_NEVER,
+	};
+	for (int i = 0; i < NR_TIMEOUTS; i++)
+		conv->timeouts[i] = settings->timeouts[i];
+	nr_arena_init(&conv->arena, settings->memory_limit);
+	nr_list_init(&conv->companions);
+	nr_mutex_init(&conv->companions_lock);
+	nr_output_init(conv);
+}
+
+int64_t nr_conv_until(struct naru_conv *conv, enum naru_timeout which)
+{
+	int64_t timeout = atomic_load_explicit(&conv->timeouts[which],
+	                                       memory_order_relaxed);
+	int64_t deadline =
+		atomic_load_explicit(&conv->deadline, memory_order_relaxed);
+	int64_t until = NR_NEVER;
+
+	if (timeout != NR_NEVER)
+		until = nr_time_add(nr_now(), timeout);
+	return atomic_load_explicit(&conv->ending, memory_order_relaxed)
+	               ? until
+	               : nr_time_min(until, deadline);
+}
+
+/* Whether the peer has got what we sent, as far as anybody can tell; ERR is
+ * why one has to ask. */
+static int lost(struct naru_conv *conv, int err)
+{
+	struct nr_link *link = &conv->link;
+	uint64_t sent = conv->out.total;
+
+	return link->ops->acknowledged(link, sent) < sent ? err : 0;
+}
+
+/* Reads and throws away what the peer still sends, until it has finished. */
+static int linger(struct naru_conv *conv)
+{
+	int64_t until = nr_conv_until(conv, NARU_TIMEOUT_END);
+	ssize_t got;
+
+	do {
+		nr_input_take(conv, nr_input_left(conv));
+		got = nr_input_more(conv, NR_BUFFER_SIZE, until);
+	} while (got > 0);
+	return got == 0 ? 0 : lost(conv, (int)got);
+}
+
+/* Everything up to the closing of the socket. */
+static int end_gracefully(struct naru_conv *conv)
+{
+	int err;
+
+	nr_input_end_view(conv);
+	if (atomic_load(&conv->broken))
+		return nr_output_pending(conv) ? -ECONNABORTED : 0;
+	/* A broken connection has nobody to be graceful to. */
+	if (conv->out.err)
+		return conv->out.err;
+	if (conv->in.err && conv->in.err != -ENOMEM)
+		return nr_output_pending(conv) ? conv->in.err
+		                               : lost(conv, conv->in.err);
+	err = nr_output_flush(conv);
+	if (err < 0)
+		return err;
+	/* Where the peer has finished, closing does the rest. */
+	if (conv->in.ended)
+		return 0;
+	err = nr_output_finish(conv);
+	if (err < 0)
+		return lost(conv, err);
+	return linger(conv);
+}
+
+void nr_conv_break(struct naru_conv *conv)
+{
+	if (!atomic_exchange(&conv->broken, true))
+		conv->link.ops->abort(&conv->link);
+}
+
+int nr_conv_end(struct naru_conv *conv)
+{
+	int err;
+
+	nr_assert_is(conv, NR_CONV_MAGIC);
+	atomic_store(&conv->ending, true);
+	nr_companions_end(conv);
+	err = end_gracefully(conv);
+	nr_output_fini(conv);
+	nr_input_fini(conv);
+	conv->link.ops->close(&conv->link);
+	conv->magic = 0;
+	nr_deferred_run(conv);
+	nr_mutex_fini(&conv->companions_lock);
+	nr_arena_fini(&conv->arena);
+	return err;
+}
+
+static void report_begin(struct naru_conv *conv)
+{
+	const struct nr_report *report = &conv->settings->report;
+
+	if (!report->fn)
+		return;
+	nr_report(report, &(struct naru_event){.kind = NARU_EVENT_BEGIN,
+	                                       .id = conv->id,
+	                                       .fd = conv->link.fd,
+	                                       .local = naru_local(conv),
+	                                       .peer = &conv->peer});
+}
+
+/* The talk's result and what the end says, in one: what failed first. */
+static void report_end(struct naru_conv *conv, int result)
+{
+	const struct nr_report *report = &conv->settings->report;
+	int64_t duration = nr_now() - conv->began;
+
+	nr_report(report,
+	          &(struct naru_event){
+			  .kind = NARU_EVENT_END,
+			  .id = conv->id,
+			  .result = result,
+			  .local = &conv->local,
+			  .peer = &conv->peer,
+			  .received = conv->in.total + conv->program_received,
+			  .sent = conv->out.total + conv->program_sent,
+			  .duration_ms = duration / NR_NS_PER_MS,
+		  });
+}
+
+int nr_conv_converse(const struct nr_connection *connection,
+                     const struct nr_settings *settings, naru_talk *talk,
+                     void *arg)
+{
+	struct nr_strand *self = nr_strand_self();
+	struct naru_conv conv;
+	int result, err;
+
+	nr_assert(!self->own);
+	nr_conv_begin(&conv, connection, settings);
+	self->own = &conv;
+	report_begin(&conv);
+	result = talk(&conv, arg);
+	err = nr_conv_end(&conv);
+	self->own = NULL;
+	self->wrote = false;
+	if (result >= 0)
+		result = err;
+	report_end(&conv, result);
+	return result;
+}

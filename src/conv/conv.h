@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_CONV_CONV_H
+#define NR_CONV_CONV_H
+
+/*
+ * The conversation: one end of one connection, and the talk over it. It never
+ * knows what it runs on: it asks its strand's waiter to receive, send and
+ * sleep, each with a point in time at which to give up.
+ */
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/report.h"
+#include "conv/input.h"
+#include "conv/output.h"
+#include "conv/strand.h"
+#include "naru/conv.h"
+#include "naru/message.h"
+#include "net/transport.h"
+#include "os/os_addr.h"
+
+#define NR_TIMEOUTS (NARU_TIMEOUT_END + 1)
+
+/* What conversations begin with, their server's or dial's options. */
+struct nr_settings {
+	int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
+	size_t memory_limit;
+	size_t message_limit;
+	struct nr_report report;
+};
+
+/* The defaults that the public headers state. */
+extern const struct nr_settings nr_settings_default;
+
+#define NR_CONV_MAGIC 0x4e617275u
+
+struct nr_companion;
+struct nr_deferred;
+
+struct naru_conv {
+	unsigned magic;
+	struct nr_link link;
+	const struct nr_settings *settings;
+	uint64_t id;
+	int64_t began;
+	struct naru_addr peer, local;
+	bool local_known;
+
+	struct nr_input in;
+	struct nr_output out;
+	struct naru_framing framing;
+	_Atomic int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
+	_Atomic int64_t deadline;
+	_Atomic bool ending; /* the deadline holds no more */
+	_Atomic bool broken; /* its end is a reset */
+
+	struct nr_arena arena;
+	struct nr_deferred *deferred; /* the newest */
+	struct nr_list companions;    /* strands beside the first */
+	struct nr_mutex companions_lock;
+	unsigned companion_count;
+	int companion_err; /* the first negative result */
+	uint64_t program_received, program_sent;
+};
+
+/* An accepted or dialled connection that is to become a conversation. */
+struct nr_connection {
+	const struct nr_transport *transport;
+	int fd;
+	bool dialled;
+	uint64_t id;
+	struct naru_addr peer;
+	struct naru_addr local; /* of length 0 where it is to be asked for */
+};
+
+/* Begins a conversation. SETTINGS outlive it. */
+void nr_conv_begin(struct naru_conv *conv,
+                   const struct nr_connection *connection,
+                   const struct nr_settings *settings);
+
+/* Ends it gracefully (naru/conv.h says how) and gives back all that it held.
+ * Returns 0, or why bytes were lost. */
+int nr_conv_end(struct naru_conv *conv);
+
+/* Breaks the connection off: receiving ends now, and the conversation's end
+ * will be a reset. Any strand may call this. */
+void nr_conv_break(struct naru_conv *conv);
+
+/* A whole conversation: begins, reports, talks, ends, reports. Returns the
+ * result that was reported. */
+int nr_conv_converse(const struct nr_connection *connection,
+                     const struct nr_settings *settings, naru_talk *talk,
+                     void *arg);
+
+/* Whether CONV can be used by the public calls. */
+static inline bool nr_conv_is(const struct naru_conv *conv)
+{
+	return conv && conv->magic == NR_CONV_MAGIC;
+}
+
+/* When a wait that begins now has to end: by timeout WHICH, or by the
+ * conversation's deadline. */
+int64_t nr_conv_until(struct naru_conv *conv, enum naru_timeout which);
+
+/* Cancels the conversation's companions and waits for them; nothing is left
+ * of them. */
+void nr_companions_end(struct naru_conv *conv);
+
+/* Runs what was deferred, the newest first. */
+void nr_deferred_run(struct naru_conv *conv);
+
+#endif

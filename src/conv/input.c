@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/* The receiving half: see input.h, and naru/bytes.h for the public calls. */
+#include "conv/input.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/time.h"
+#include "conv/conv.h"
+#include "naru/bytes.h"
+#include "naru/error.h"
+
+/* From this size on, a read goes to the caller's memory directly. */
+#define DIRECT_SIZE ((size_t)4096)
+
+/* Frees the buffer alone. */
+static void drop_buffer(struct naru_conv *conv)
+{
+	struct nr_input *in = &conv->in;
+	struct nr_io *io = nr_strand_self()->io;
+
+	if (in->lent)
+		io->ops->give_back(io, in->data);
+	else
+		free(in->data);
+	in->data = NULL;
+	in->size = in->begin = in->end = 0;
+	in->lent = false;
+}
+
+void nr_input_fini(struct naru_conv *conv)
+{
+	drop_buffer(conv);
+}
+
+size_t nr_input_left(const struct naru_conv *conv)
+{
+	return conv->in.end - conv->in.begin;
+}
+
+void nr_input_take(struct naru_conv *conv, size_t count)
+{
+	struct nr_input *in = &conv->in;
+
+	nr_assert(count <= nr_input_left(conv));
+	in->begin += count;
+	in->scanned = 0;
+	if (in->data && in->begin == in->end)
+		drop_buffer(conv);
+}
+
+void nr_input_end_view(struct naru_conv *conv)
+{
+	size_t viewed = conv->in.viewed;
+
+	conv->in.viewed = 0;
+	if (viewed > 0)
+		nr_input_take(conv, viewed);
+}
+
+/* Makes the buffer hold MOST bytes or twice as many as now. */
+static int grow(struct nr_input *in, struct nr_io *io, size_t most)
+{
+	size_t left = in->end - in->begin, size = in->size * 2;
+	char *data;
+
+	if (size < NR_BUFFER_SIZE)
+		size = NR_BUFFER_SIZE;
+	if (size > most && most >= in->size)
+		size = most;
+	data = malloc(size);
+	if (!data)
+		return -ENOMEM;
+	memcpy(data, in->data + in->begin, left);
+	if (in->lent)
+		io->ops->give_back(io, in->data);
+	else
+		free(in->data);
+	in->data = data;
+	in->lent = false;
+	in->size = size;
+	in->begin = 0;
+	in->end = left;
+	return 0;
+}
+
+/* Makes room behind what is unread, without a buffer where nothing is. */
+static int make_room(struct naru_conv *conv, struct nr_io *io, size_t most)
+{
+	struct nr_input *in = &conv->in;
+	size_t left = nr_input_left(conv);
+
+	if (left >= most)
+		return -NARU_ETOOBIG;
+	if (!in->data || in->end < in->size)
+		return 0;
+	if (in->begin == 0)
+		return grow(in, io, most);
+	memmove(in->data, in->data + in->begin, left);
+	in->begin = 0;
+	in->end = left;
+	return 0;
+}
+
+/* Receives into SPAN, after the strand's output has gone out. */
+static ssize_t receive(struct naru_conv *conv, struct nr_span *span,
+                       int64_t until)
+{
+	struct nr_input *in = &conv->in;
+	struct nr_strand *self = nr_strand_self();
+	ssize_t got;
+	int err;
+
+	if (in->err)
+		return in->err;
+	if (in->ended)
+		return 0;
+	err = nr_output_settle(self, conv);
+	if (err < 0)
+		return err;
+	got = conv->link.ops->recv(&conv->link, self->io, span, in->soon,
+	                           until);
+	if (got > 0) {
+		in->total += (uint64_t)got;
+		in->soon = (size_t)got == span->len;
+	} else if (got == 0) {
+		in->ended = true;
+	} else if (got != -ETIMEDOUT && got != -ECANCELED && got != -ENOMEM) {
+		in->err = (int)got;
+	}
+	return got;
+}
+
+ssize_t nr_input_more(struct naru_conv *conv, size_t most, int64_t until)
+{
+	struct nr_input *in = &conv->in;
+	struct nr_io *io = nr_strand_self()->io;
+	struct nr_span span;
+	ssize_t got;
+	int err;
+
+	nr_assert(in->viewed == 0);
+	err = make_room(conv, io, most);
+	if (err < 0)
+		return err;
+	span = in->data ? (struct nr_span){in->data + in->end,
+	                                   in->size - in->end}
+	                : (struct nr_span){NULL, NR_BUFFER_SIZE};
+	got = receive(conv, &span, until);
+	if (got > 0 && !in->data) {
+		in->data = span.data;
+		in->size = span.len;
+		in->lent = true;
+	}
+	if (got > 0)
+		in->end += (size_t)got;
+	return got;
+}
+
+/* Moves what is unread to BUF, LEN bytes at most. */
+static size_t move_out(struct naru_conv *conv, char *buf, size_t len)
+{
+	size_t count = nr_input_left(conv);
+
+	if (count > len)
+		count = len;
+	if (count > 0) {
+		memcpy(buf, conv->in.data + conv->in.begin, count);
+		nr_input_take(conv, count);
+	}
+	return count;
+}
+
+ssize_t naru_read(struct naru_conv *conv, void *buf, size_t len)
+{
+	struct nr_span span = {buf, len};
+	int64_t until;
+	ssize_t got;
+
+	if (!nr_conv_is(conv) || !buf || len == 0 || len > SSIZE_MAX)
+		return -EINVAL;
+	nr_input_end_view(conv);
+	if (nr_input_left(conv) == 0) {
+		until = nr_conv_until(conv, NARU_TIMEOUT_IDLE);
+		if (len >= DIRECT_SIZE)
+			return receive(conv, &span, until);
+		got = nr_input_more(conv, NR_BUFFER_SIZE, until);
+		if (got <= 0)
+			return got;
+	}
+	return (ssize_t)move_out(conv, buf, len);
+}
+
+/* Puts COUNT bytes that were received into BUF back where the next receive
+ * finds them. There are no other unread ones. */
+static int put_back(struct naru_conv *conv, const char *buf, size_t count)
+{
+	struct nr_input *in = &conv->in;
+
+	nr_assert(nr_input_left(conv) == 0 && !in->data);
+	if (count == 0)
+		return 0;
+	in->data = malloc(count);
+	if (!in->data) {
+		in->err = -ENOMEM;
+		return -ENOMEM;
+	}
+	memcpy(in->data, buf, count);
+	in->size = in->end = count;
+	return 0;
+}
+
+/* Waits for a first byte, so that the time for the rest begins with it. */
+static ssize_t await_first(struct naru_conv *conv)
+{
+	if (nr_input_left(conv) > 0)
+		return 1;
+	return nr_input_more(conv, NR_BUFFER_SIZE,
+	                     nr_conv_until(conv, NARU_TIMEOUT_IDLE));
+}
+
+ssize_t naru_read_exact(struct naru_conv *conv, void *buf, size_t len)
+{
+	struct nr_span span;
+	int64_t until;
+	size_t have;
+	ssize_t got;
+
+	if (!nr_conv_is(conv) || !buf || len == 0)
+		return -EINVAL;
+	if (len > NARU_READ_EXACT_MAX)
+		return -NARU_ETOOBIG;
+	nr_input_end_view(conv);
+	got = await_first(conv);
+	if (got <= 0)
+		return got;
+	until = nr_conv_until(conv, NARU_TIMEOUT_MESSAGE);
+	have = move_out(conv, buf, len);
+	while (have < len) {
+		span = (struct nr_span){(char *)buf + have, len - have};
+		got = receive(conv, &span, until);
+		if (got <= 0) {
+			int err = put_back(conv, buf, have);
+
+			return err < 0 ? err : got < 0 ? got : -NARU_ECUT;
+		}
+		have += (size_t)got;
+	}
+	return (ssize_t)len;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_CONV_INPUT_H
+#define NR_CONV_INPUT_H
+
+/*
+ * The receiving half of a conversation: bytes that came and were not yet
+ * received by the talk. One strand at a time uses it.
+ *
+ * It holds a buffer only while there is something in it: what waits for its
+ * peer holds none.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct naru_conv;
+
+struct nr_input {
+	char *data; /* the buffer, or null */
+	size_t size;
+	bool lent;         /* by the waiter; else from malloc() */
+	size_t begin, end; /* what is unread of it */
+	size_t viewed;     /* from begin on, what the last message's view
+	                      covers: read when the next receive begins */
+	size_t scanned;    /* from begin on, where no message ends */
+	bool ended;        /* the peer has finished */
+	bool soon;         /* more is probably there already */
+	int err;           /* what receiving has failed with for good, or 0 */
+	uint64_t total;    /* bytes received */
+};
+
+/* Gives back the buffer, with what is in it. */
+void nr_input_fini(struct naru_conv *conv);
+
+/* The last message's view is over: what it covered has been read. */
+void nr_input_end_view(struct naru_conv *conv);
+
+/* How many bytes are unread. */
+size_t nr_input_left(const struct naru_conv *conv);
+
+/*
+ * Receives more behind what is unread, into a buffer that holds at most MOST
+ * bytes unread. The strand's output goes out first. Returns how many bytes
+ * came, 0 at the peer's end, or an error; -NARU_ETOOBIG where MOST are unread
+ * already.
+ */
+ssize_t nr_input_more(struct naru_conv *conv, size_t most, int64_t until);
+
+/* COUNT bytes have been read. */
+void nr_input_take(struct naru_conv *conv, size_t count);
+
+#endif

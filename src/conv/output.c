@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/* The sending half: see output.h, and naru/bytes.h for the public calls. */
+#include "conv/output.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/time.h"
+#include "conv/conv.h"
+#include "naru/bytes.h"
+
+/*
+ * Guards which conversations are at home where, and how many strands hold
+ * them. It is never held while anybody waits for the network.
+ */
+static struct nr_mutex homes_lock = NR_MUTEX;
+static struct nr_cond homes_released = NR_COND;
+
+void nr_output_init(struct naru_conv *conv)
+{
+	nr_list_init(&conv->out.at_home);
+	nr_mutex_init(&conv->out.lock);
+}
+
+/* Gives back the buffer, with what is in it. */
+static void drop_buffer(struct naru_conv *conv)
+{
+	struct nr_output *out = &conv->out;
+	struct nr_io *io = nr_strand_self()->io;
+
+	if (out->data)
+		io->ops->give_back(io, out->data);
+	out->data = NULL;
+	out->begin = out->end = 0;
+}
+
+void nr_output_fini(struct naru_conv *conv)
+{
+	nr_assert(!conv->out.home);
+	drop_buffer(conv);
+	nr_mutex_fini(&conv->out.lock);
+}
+
+static void lock(struct nr_output *out)
+{
+	if (out->shared)
+		nr_mutex_lock(&out->lock);
+}
+
+static void unlock(struct nr_output *out)
+{
+	if (out->shared)
+		nr_mutex_unlock(&out->lock);
+}
+
+size_t nr_output_pending(const struct naru_conv *conv)
+{
+	return conv->out.end - conv->out.begin;
+}
+
+/* COUNT bytes were sent, of the buffer first and then of IOV. */
+static void advance(struct naru_conv *conv, struct iovec *iov, int count,
+                    size_t sent)
+{
+	struct nr_output *out = &conv->out;
+	size_t pending = nr_output_pending(conv);
+	size_t part = sent < pending ? sent : pending;
+
+	out->total += sent;
+	out->begin += part;
+	sent -= part;
+	if (out->data && out->begin == out->end)
+		drop_buffer(conv);
+	for (int i = 0; i < count && sent > 0; i++) {
+		part = sent < iov[i].iov_len ? sent : iov[i].iov_len;
+		iov[i].iov_base = (char *)iov[i].iov_base + part;
+		iov[i].iov_len -= part;
+		sent -= part;
+	}
+	nr_assert(sent == 0);
+}
+
+/* The most pieces that one write has. */
+#define PIECES_MAX 2
+
+/* Sends once: the buffer, and what is left of IOV behind it. */
+static int send_some(struct naru_conv *conv, struct iovec *iov, int count,
+                     int64_t until)
+{
+	struct nr_output *out = &conv->out;
+	struct nr_io *io = nr_strand_self()->io;
+	struct iovec all[PIECES_MAX + 1];
+	ssize_t sent;
+	int n = 0;
+
+	nr_assert(count <= PIECES_MAX);
+	if (nr_output_pending(conv) > 0)
+		all[n++] = (struct iovec){out->data + out->begin,
+		                          nr_output_pending(conv)};
+	for (int i = 0; i < count; i++)
+		if (iov[i].iov_len > 0)
+			all[n++] = iov[i];
+	sent = conv->link.ops->send(&conv->link, io, all, n, until);
+	if (sent >= 0) {
+		advance(conv, iov, count, (size_t)sent);
+		return 0;
+	}
+	if (sent != -ETIMEDOUT && sent != -ECANCELED && sent != -ENOMEM)
+		out->err = (int)sent;
+	return (int)sent;
+}
+
+static size_t total_of(const struct iovec *iov, int count)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < count; i++)
+		total += iov[i].iov_len;
+	return total;
+}
+
+/* Puts what is left of IOV, which fits, into the buffer. */
+static int collect(struct naru_conv *conv, const struct iovec *iov, int count)
+{
+	struct nr_output *out = &conv->out;
+	struct nr_io *io = nr_strand_self()->io;
+
+	if (!out->data) {
+		out->data = io->ops->lend(io);
+		if (!out->data)
+			return -ENOMEM;
+	}
+	for (int i = 0; i < count; i++) {
+		if (iov[i].iov_len == 0)
+			continue;
+		memcpy(out->data + out->end, iov[i].iov_base, iov[i].iov_len);
+		out->end += iov[i].iov_len;
+	}
+	return 0;
+}
+
+/* Whether all of IOV fits into the buffer now; moves what is in it to its
+ * beginning where that makes it fit. */
+static bool fits(struct nr_output *out, size_t len)
+{
+	size_t pending = out->end - out->begin;
+
+	if (len > NR_BUFFER_SIZE - pending)
+		return false;
+	if (len > NR_BUFFER_SIZE - out->end) {
+		memmove(out->data, out->data + out->begin, pending);
+		out->begin = 0;
+		out->end = pending;
+	}
+	return true;
+}
+
+/* Takes all of IOV, of LEN bytes, of which TAKEN were taken before. */
+static int write_all(struct naru_conv *conv, struct iovec *iov, int count,
+                     size_t *taken)
+{
+	struct nr_output *out = &conv->out;
+	size_t left = total_of(iov, count);
+	int64_t until = -1;
+	int err;
+
+	while (left > 0) {
+		if (fits(out, left)) {
+			err = collect(conv, iov, count);
+			if (err < 0)
+				return err;
+			*taken += left;
+			return 0;
+		}
+		if (until < 0)
+			until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
+		err = send_some(conv, iov, count, until);
+		*taken += left - total_of(iov, count);
+		left = total_of(iov, count);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+/* Leaves out of IOV what an earlier call with the same arguments had taken.
+ * -EBUSY where another call has to be repeated first. */
+static int resume_torn(struct nr_output *out, struct iovec *iov, int count,
+                       const void *call, size_t *ret_taken)
+{
+	size_t skip = out->torn_taken;
+
+	*ret_taken = 0;
+	if (!out->torn_taken)
+		return 0;
+	if (out->torn != call || out->torn_len != total_of(iov, count))
+		return -EBUSY;
+	*ret_taken = skip;
+	for (int i = 0; i < count && skip > 0; i++) {
+		size_t part = skip < iov[i].iov_len ? skip : iov[i].iov_len;
+
+		iov[i].iov_base = (char *)iov[i].iov_base + part;
+		iov[i].iov_len -= part;
+		skip -= part;
+	}
+	return 0;
+}
+
+/* Whether SELF sends what it wrote to CONV before it waits: notes that there
+ * is something then. */
+static bool note_written(struct naru_conv *conv, struct nr_strand *self)
+{
+	if (self->own == conv) {
+		self->wrote = true;
+		return true;
+	}
+	if (conv->out.home == self) {
+		atomic_store_explicit(&conv->out.home_wrote, true,
+		                      memory_order_relaxed);
+		return true;
+	}
+	return false;
+}
+
+/* What keeps a conversation from sending, or 0. */
+static int state(const struct nr_output *out)
+{
+	if (out->err)
+		return out->err;
+	return out->finished ? -EPIPE : 0;
+}
+
+static int flush_locked(struct naru_conv *conv)
+{
+	struct nr_output *out = &conv->out;
+	int64_t until = -1;
+	int err = out->err;
+
+	while (err == 0 && nr_output_pending(conv) > 0) {
+		if (until < 0)
+			until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
+		err = send_some(conv, NULL, 0, until);
+	}
+	return err;
+}
+
+int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
+                    const void *call)
+{
+	struct nr_output *out = &conv->out;
+	struct nr_strand *self = nr_strand_self();
+	size_t taken, len = total_of(iov, count);
+	int err;
+
+	lock(out);
+	err = state(out);
+	if (err == 0)
+		err = resume_torn(out, iov, count, call, &taken);
+	if (err == 0) {
+		err = write_all(conv, iov, count, &taken);
+		out->torn = call;
+		out->torn_len = len;
+		out->torn_taken = err < 0 ? taken : 0;
+		if (!note_written(conv, self) && err == 0)
+			err = flush_locked(conv);
+	}
+	unlock(out);
+	return err;
+}
+
+int nr_output_flush(struct naru_conv *conv)
+{
+	int err;
+
+	lock(&conv->out);
+	err = flush_locked(conv);
+	unlock(&conv->out);
+	return err;
+}
+
+int nr_output_finish(struct naru_conv *conv)
+{
+	struct nr_output *out = &conv->out;
+	struct nr_link *link = &conv->link;
+	int err = 0;
+
+	lock(out);
+	if (!out->finished) {
+		err = out->torn_taken ? -EBUSY : flush_locked(conv);
+		if (err == 0) {
+			err = link->ops->finish(
+				link, nr_strand_self()->io,
+				nr_conv_until(conv, NARU_TIMEOUT_WRITE));
+			out->finished = err == 0;
+		}
+	}
+	unlock(out);
+	return err;
+}
+
+/* One conversation at home with SELF to which it wrote, held; or null. */
+static struct naru_conv *hold_written(struct nr_strand *self)
+{
+	struct nr_list *node, *after;
+	struct naru_conv *found = NULL;
+
+	nr_mutex_lock(&homes_lock);
+	nr_list_for_each (node, after, &self->dialled) {
+		struct naru_conv *conv =
+			nr_list_entry(node, struct naru_conv, out.at_home);
+
+		if (atomic_exchange_explicit(&conv->out.home_wrote, false,
+		                             memory_order_relaxed)) {
+			conv->out.holds++;
+			found = conv;
+			break;
+		}
+	}
+	nr_mutex_unlock(&homes_lock);
+	return found;
+}
+
+static void release(struct naru_conv *conv)
+{
+	nr_mutex_lock(&homes_lock);
+	nr_assert(conv->out.holds > 0);
+	if (--conv->out.holds == 0)
+		nr_cond_broadcast(&homes_released);
+	nr_mutex_unlock(&homes_lock);
+}
+
+int nr_output_settle(struct nr_strand *self, struct naru_conv *conv)
+{
+	struct naru_conv *other;
+	int result = 0, err;
+
+	if (self->wrote) {
+		self->wrote = false;
+		err = nr_output_flush(self->own);
+		self->wrote = err == -ETIMEDOUT || err == -ENOMEM;
+		if (self->own == conv)
+			result = err;
+	}
+	if (atomic_load_explicit(&self->dialled_count, memory_order_relaxed) ==
+	    0)
+		return result;
+	while ((other = hold_written(self)) != NULL) {
+		err = nr_output_flush(other);
+		if (other == conv)
+			result = err;
+		release(other);
+	}
+	return result;
+}
+
+void nr_output_settle_in(struct naru_conv *conv, struct nr_strand *self)
+{
+	conv->out.shared = true;
+	if (self->homeless)
+		return;
+	conv->out.home = self;
+	nr_mutex_lock(&homes_lock);
+	nr_list_append(&self->dialled, &conv->out.at_home);
+	atomic_fetch_add_explicit(&self->dialled_count, 1,
+	                          memory_order_relaxed);
+	nr_mutex_unlock(&homes_lock);
+}
+
+void nr_output_move_out(struct naru_conv *conv)
+{
+	nr_mutex_lock(&homes_lock);
+	if (conv->out.home) {
+		nr_list_remove(&conv->out.at_home);
+		atomic_fetch_sub_explicit(&conv->out.home->dialled_count, 1,
+		                          memory_order_relaxed);
+		conv->out.home = NULL;
+	}
+	while (conv->out.holds > 0)
+		nr_cond_wait(&homes_released, &homes_lock);
+	nr_mutex_unlock(&homes_lock);
+}
+
+void nr_output_forget_strand(struct nr_strand *strand)
+{
+	struct nr_list *node, *after;
+
+	/* What it wrote last goes out with it. Where that fails, the error is
+	 * kept for the conversation's next write. */
+	(void)nr_output_settle(strand, NULL);
+	nr_mutex_lock(&homes_lock);
+	nr_list_for_each (node, after, &strand->dialled) {
+		struct naru_conv *conv =
+			nr_list_entry(node, struct naru_conv, out.at_home);
+
+		nr_list_remove(node);
+		conv->out.home = NULL;
+	}
+	atomic_store_explicit(&strand->dialled_count, 0, memory_order_relaxed);
+	nr_mutex_unlock(&homes_lock);
+}
+
+int naru_write(struct naru_conv *conv, const void *data, size_t len)
+{
+	struct iovec iov = {(void *)(uintptr_t)data, len};
+
+	if (!nr_conv_is(conv) || (!data && len > 0) || len > SSIZE_MAX)
+		return -EINVAL;
+	return nr_output_write(conv, &iov, 1, data);
+}
+
+int naru_flush(struct naru_conv *conv)
+{
+	return nr_conv_is(conv) ? nr_output_flush(conv) : -EINVAL;
+}
+
+int naru_finish(struct naru_conv *conv)
+{
+	return nr_conv_is(conv) ? nr_output_finish(conv) : -EINVAL;
+}

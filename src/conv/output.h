@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_CONV_OUTPUT_H
+#define NR_CONV_OUTPUT_H
+
+/*
+ * The sending half of a conversation: what was written and not yet sent.
+ * Several strands may use it: each write is whole.
+ *
+ * Who sends: the strand that wrote, before it waits. A strand knows its own
+ * conversation and those that it dialled, at home with it. What it writes to
+ * any other is sent at once.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/list.h"
+#include "os/os_thread.h"
+
+struct naru_conv;
+struct nr_strand;
+
+struct nr_output {
+	char *data; /* a buffer that the waiter lent, or null */
+	size_t begin, end;
+	bool finished;  /* the peer was told that no more will come */
+	int err;        /* what sending has failed with for good, or 0 */
+	uint64_t total; /* bytes that the kernel has taken */
+
+	/* A write that timed out when a part of it was taken: what it was
+	 * called with, and how much was taken. */
+	const void *torn;
+	size_t torn_len, torn_taken;
+
+	bool shared; /* by more than one strand: LOCK is used */
+	struct nr_mutex lock;
+
+	/* Of a dialled conversation: */
+	_Atomic(struct nr_strand *) home; /* the strand that dialled it, or
+	                                     null */
+	struct nr_list at_home;           /* its node there */
+	_Atomic bool home_wrote;          /* since home last waited */
+	unsigned holds; /* by home, while it sends without being asked */
+};
+
+void nr_output_init(struct naru_conv *conv);
+void nr_output_fini(struct naru_conv *conv);
+
+/* Writes the pieces of IOV, all or nothing but for -ETIMEDOUT; CALL is what
+ * tells this write from another when it is repeated. Changes IOV. */
+int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
+                    const void *call);
+
+/* How many bytes were written and not yet sent. */
+size_t nr_output_pending(const struct naru_conv *conv);
+
+/* Sends what was written. */
+int nr_output_flush(struct naru_conv *conv);
+
+/* Sends what was written, and that no more will come. */
+int nr_output_finish(struct naru_conv *conv);
+
+/*
+ * What a strand does before it waits: sends what it wrote, to whomever. What
+ * goes wrong with CONV, which may be null, is returned; with another
+ * conversation, it is kept for that one's next write.
+ */
+int nr_output_settle(struct nr_strand *self, struct naru_conv *conv);
+
+/* A dialled conversation is at home with SELF from now on. */
+void nr_output_settle_in(struct naru_conv *conv, struct nr_strand *self);
+
+/* It is at home no more, and nobody sends for it when this returns. */
+void nr_output_move_out(struct naru_conv *conv);
+
+/* STRAND ends: nothing is at home with it any more. */
+void nr_output_forget_strand(struct nr_strand *strand);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Carrying bytes between two conversations: naru_relay(). */
+#include <errno.h>
+
+#include "base/time.h"
+#include "conv/companion.h"
+#include "conv/conv.h"
+#include "naru/bytes.h"
+
+/* One direction: from FROM to TO, until FROM's peer has finished. */
+static int carry(struct naru_conv *from, struct naru_conv *to)
+{
+	ssize_t got;
+	int err;
+
+	nr_input_end_view(from);
+	for (;;) {
+		size_t left = nr_input_left(from);
+
+		if (left > 0) {
+			err = naru_write(to, from->in.data + from->in.begin,
+			                 left);
+			if (err < 0)
+				return err;
+			nr_input_take(from, left);
+		}
+		got = nr_input_more(from, NR_BUFFER_SIZE,
+		                    nr_conv_until(from, NARU_TIMEOUT_IDLE));
+		if (got == 0)
+			return naru_finish(to);
+		if (got < 0)
+			return (int)got;
+	}
+}
+
+/*
+ * A direction that breaks ends the other one, and both peers see a reset: an
+ * orderly end would tell them that they have all there is.
+ */
+static int carry_or_break(struct naru_conv *from, struct naru_conv *to)
+{
+	int err = carry(from, to);
+
+	if (err < 0 && err != -ECANCELED) {
+		nr_conv_break(from);
+		nr_conv_break(to);
+	}
+	return err;
+}
+
+static int carry_from(struct naru_conv *from, void *to)
+{
+	return carry_or_break(from, to);
+}
+
+int naru_relay(struct naru_conv *a, struct naru_conv *b)
+{
+	struct nr_strand *self = nr_strand_self();
+	struct nr_companion *companion;
+	int there, back, err;
+
+	if (!nr_conv_is(a) || !nr_conv_is(b) || a == b)
+		return -EINVAL;
+	err = nr_output_settle(self, a);
+	if (err == 0)
+		err = nr_companion_start(a, carry_from, b, &companion);
+	if (err != 0)
+		return err;
+	back = carry_or_break(b, a);
+	if (back == 0)
+		back = self->ops->wait(self, companion->strand, NR_NEVER);
+	if (back < 0)
+		nr_companion_cancel(companion);
+	there = nr_companion_join(companion);
+	return there < 0 && there != -ECANCELED ? there : back;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Who speaks, and how long things may take: naru/conv.h, naru/time.h. */
+#include <errno.h>
+
+#include "base/time.h"
+#include "conv/conv.h"
+#include "naru/time.h"
+#include "net/addr.h"
+#include "os/os_socket.h"
+#include "os/os_time.h"
+
+const struct naru_addr *naru_peer(struct naru_conv *conv)
+{
+	return nr_conv_is(conv) ? &conv->peer : &nr_addr_none;
+}
+
+const struct naru_addr *naru_local(struct naru_conv *conv)
+{
+	if (!nr_conv_is(conv))
+		return &nr_addr_none;
+	if (!conv->local_known) {
+		conv->local_known = true;
+		if (nr_socket_local(conv->link.fd, &conv->local) < 0)
+			conv->local = nr_addr_none;
+	}
+	return &conv->local;
+}
+
+uint64_t naru_id(struct naru_conv *conv)
+{
+	return nr_conv_is(conv) ? conv->id : 0;
+}
+
+int naru_peer_process(struct naru_conv *conv,
+                      struct naru_peer_process *ret_process)
+{
+	if (!nr_conv_is(conv) || !ret_process)
+		return -EINVAL;
+	if (naru_addr_kind(&conv->peer) != NARU_ADDR_UNIX)
+		return -EOPNOTSUPP;
+	return nr_socket_peer_process(conv->link.fd, &ret_process->pid,
+	                              &ret_process->uid, &ret_process->gid);
+}
+
+int naru_set_timeout(struct naru_conv *conv, enum naru_timeout which,
+                     int64_t ms)
+{
+	if (!nr_conv_is(conv) || (int)which < 0 || which >= NR_TIMEOUTS ||
+	    ms < 0)
+		return -EINVAL;
+	atomic_store_explicit(&conv->timeouts[which], nr_ns_from_ms(ms),
+	                      memory_order_relaxed);
+	return 0;
+}
+
+int naru_set_deadline(struct naru_conv *conv, int64_t at_ms)
+{
+	if (!nr_conv_is(conv))
+		return -EINVAL;
+	atomic_store_explicit(&conv->deadline,
+	                      at_ms < 0 ? 0 : nr_ns_from_ms(at_ms),
+	                      memory_order_relaxed);
+	return 0;
+}
+
+int64_t naru_now(void)
+{
+	return nr_now() / NR_NS_PER_MS;
+}
+
+int naru_sleep(int64_t ms)
+{
+	struct nr_strand *self = nr_strand_self();
+	int err;
+
+	if (ms < 0)
+		return -EINVAL;
+	err = nr_output_settle(self, NULL);
+	if (err < 0)
+		return err;
+	return self->io->ops->sleep(self->io,
+	                            nr_time_add(nr_now(), nr_ns_from_ms(ms)));
+}
+
+int naru_offload(int (*fn)(void *arg), void *arg)
+{
+	struct nr_strand *self = nr_strand_self();
+	int err;
+
+	if (!fn)
+		return -EINVAL;
+	err = nr_output_settle(self, NULL);
+	if (err == 0)
+		err = self->io->ops->sleep(self->io, 0);
+	return err < 0 ? err : fn(arg);
+}
