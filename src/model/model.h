@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_MODEL_MODEL_H
+#define NR_MODEL_MODEL_H
+
+/*
+ * A model: who runs a talk. This is the contract that each model keeps; a
+ * model is one file that ends in one const struct nr_model_ops, and a line in
+ * the table of models.c.
+ *
+ * The server accepts connections, one strand doing so, and offers each to its
+ * model; the model has a conversation held with it, somewhere, and says when
+ * it is over. Every call but wake() is made by the accepting strand.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/report.h"
+#include "conv/conv.h"
+#include "io/loop.h"
+#include "naru/server.h"
+
+struct nr_model;
+
+/* An accepted socket on its way to whoever will converse on it. */
+struct nr_accepted {
+	int fd;
+	unsigned listener; /* its number; says which talk */
+	uint64_t id;
+	struct naru_addr peer;
+};
+
+/* What the server is to its model. */
+struct nr_host {
+	struct nr_loop *loop;
+	const struct nr_report *report;
+	unsigned workers;
+	unsigned max_conversations;
+	size_t stack_size;
+	int cancel; /* turns readable when all conversations are cancelled */
+	_Atomic bool cut; /* set where that found a conversation running */
+
+	/* Holds a whole conversation on the calling strand. Takes the socket.
+	 * Any strand, in any process that the model made. */
+	void (*converse)(struct nr_host *host,
+	                 const struct nr_accepted *accepted);
+
+	/* In a process that the model forked: gives up what only the accepting
+	 * process may hold, the listeners among them. */
+	void (*leave)(struct nr_host *host);
+
+	/* Something has changed that the accepting strand may be waiting for:
+	 * a conversation is over, a worker idle. Any thread. */
+	void (*wake)(struct nr_host *host);
+};
+
+struct nr_model_ops {
+	enum naru_model id;
+	struct naru_model_info info;
+	bool in_place; /* the accepting strand itself converses, and sees
+	                     nothing else meanwhile */
+
+	/* Starts what is started beforehand. */
+	int (*start)(struct nr_host *host, struct nr_model **ret_model);
+
+	/* Whether a connection could be taken now. Does not wait. */
+	bool (*has_room)(struct nr_model *model);
+
+	/*
+	 * Takes an accepted socket. 0: it is the model's now. -errno: it is
+	 * still the caller's, who offers it again a little later; then
+	 * nothing has begun. The iterative model returns when the
+	 * conversation is over.
+	 */
+	int (*take)(struct nr_model *model, const struct nr_accepted *accepted);
+
+	/* How many conversations are running. */
+	unsigned (*running)(struct nr_model *model);
+
+	/* When something has to be done that no descriptor tells of, and does
+	 * it: a worker to be started anew after a pause. NR_NEVER for
+	 * nothing. */
+	int64_t (*tend)(struct nr_model *model);
+
+	/* No more connections will come: idle workers are let go. */
+	void (*stop)(struct nr_model *model);
+
+	/* Ends by force what was cancelled and did not end by itself; only
+	 * processes can be. */
+	void (*kill)(struct nr_model *model);
+
+	/* Waits for what is left, and frees the model. */
+	void (*free)(struct nr_model *model);
+};
+
+extern const struct nr_model_ops nr_model_iterative;
+extern const struct nr_model_ops nr_model_process;
+extern const struct nr_model_ops nr_model_thread;
+extern const struct nr_model_ops nr_model_prefork;
+extern const struct nr_model_ops nr_model_pool;
+
+/* The model of that name in the API; null for none. */
+const struct nr_model_ops *nr_model_find(enum naru_model id);
+
+#endif

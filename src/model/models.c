@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of models. */
+#include "model/model.h"
+
+static const struct nr_model_ops *const models[] = {
+	&nr_model_iterative, &nr_model_process, &nr_model_thread,
+	&nr_model_prefork,   &nr_model_pool,
+};
+
+const struct nr_model_ops *nr_model_find(enum naru_model id)
+{
+	if (id == NARU_MODEL_DEFAULT)
+		id = NARU_THREAD;
+	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
+		if (models[i]->id == id)
+			return models[i];
+	return NULL;
+}
+
+const struct naru_model_info *naru_model_info(enum naru_model model)
+{
+	const struct nr_model_ops *ops = nr_model_find(model);
+
+	return ops ? &ops->info : NULL;
+}
