@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Admission: when a connection is accepted, and when it is left in the
+ * backlog. Nothing is accepted that nobody could converse with; and where the
+ * system lacks something (descriptors, memory, processes), accepting rests for
+ * a moment instead of failing as fast as it can.
+ */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/time.h"
+#include "net/trace.h"
+#include "net/transport.h"
+#include "os/os_file.h"
+#include "os/os_socket.h"
+#include "os/os_time.h"
+#include "server/server.h"
+
+/* How long accepting rests; the end of a conversation ends the rest too. */
+#define REST_NS (100 * NR_NS_PER_MS)
+
+/* How often the limit on conversations is spoken of at the most. */
+#define LIMIT_REPORT_NS NR_NS_PER_S
+
+static void report(struct naru_server *server, enum naru_event_kind kind,
+                   int result)
+{
+	nr_report(&server->settings.report,
+	          &(struct naru_event){.kind = kind, .result = result});
+}
+
+/* Listens to the listeners, or does not. What cannot be changed now is tried
+ * again in the next turn. */
+static void set_deaf(struct naru_server *server, bool deaf)
+{
+	int err = 0;
+
+	if (server->deaf == deaf)
+		return;
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		int one = nr_loop_listen(&server->loop,
+		                         &server->listeners[i].source, !deaf);
+
+		if (one < 0)
+			err = one;
+	}
+	if (err == 0)
+		server->deaf = deaf;
+}
+
+static void rest(struct naru_server *server, int why)
+{
+	if (server->paused != why)
+		report(server, NARU_EVENT_PAUSE, why);
+	server->paused = why;
+	server->paused_until = nr_time_add(nr_now(), REST_NS);
+	set_deaf(server, true);
+}
+
+static void resume(struct naru_server *server)
+{
+	if (server->paused == 0)
+		return;
+	server->paused = 0;
+	report(server, NARU_EVENT_RESUME, 0);
+}
+
+/* Offers an accepted socket to the model; holds it where the model cannot
+ * take it now: its client waits, as it would in the backlog. */
+static void offer(struct naru_server *server, struct nr_accepted accepted)
+{
+	int err;
+
+	/* In a child that take() forks, nothing else may be held. */
+	server->holding = false;
+	err = server->ops->take(server->model, &accepted);
+	if (err == 0) {
+		resume(server);
+		return;
+	}
+	server->held = accepted;
+	server->holding = true;
+	rest(server, err);
+}
+
+/* Whether the error of an accept was that one connection's (accept(2)): it
+ * went away again, or the network reports late what happened to it. */
+static bool is_connections_own(int err)
+{
+	switch (-err) {
+	case ECONNABORTED:
+	case EPROTO:
+	case EPERM:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case ENOPROTOOPT:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENONET:
+	case EOPNOTSUPP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void trace_accept(struct nr_listener *listener, int result,
+                         const struct naru_addr *peer)
+{
+	const struct nr_report *to = &listener->server->settings.report;
+	struct naru_addr local = listener->addr;
+	char text[32];
+
+	if (!to->calls)
+		return;
+	if (result >= 0)
+		(void)nr_socket_local(result, &local);
+	(void)snprintf(text, sizeof(text), "%d, SOCK_CLOEXEC",
+	               listener->source.fd);
+	nr_trace(to, &(struct nr_traced){.call = "accept4",
+	                                 .fd = listener->source.fd,
+	                                 .result = result,
+	                                 .local = &local,
+	                                 .peer = result >= 0 ? peer : NULL,
+	                                 .text = text});
+}
+
+static void report_limit(struct naru_server *server)
+{
+	int64_t now = nr_now();
+
+	if (server->limit_reported &&
+	    now - server->limit_reported < LIMIT_REPORT_NS)
+		return;
+	server->limit_reported = now;
+	server->paused = -EUSERS;
+	report(server, NARU_EVENT_PAUSE, -EUSERS);
+}
+
+void nr_admission_ready(struct nr_source *source)
+{
+	struct nr_listener *listener =
+		nr_list_entry(source, struct nr_listener, source);
+	struct naru_server *server = listener->server;
+	struct nr_accepted accepted;
+
+	if (server->stopping || server->refusing || server->holding ||
+	    server->deaf)
+		return;
+	if (!server->ops->has_room(server->model)) {
+		set_deaf(server, true);
+		report_limit(server);
+		return;
+	}
+	accepted.fd = nr_socket_accept(source->fd, &accepted.peer);
+	if (accepted.fd == -EAGAIN)
+		return;
+	trace_accept(listener, accepted.fd, &accepted.peer);
+	if (accepted.fd >= 0) {
+		accepted.listener = (unsigned)(listener - server->listeners);
+		accepted.id = ++server->last_id;
+		offer(server, accepted);
+	} else if (!is_connections_own(accepted.fd)) {
+		rest(server, accepted.fd);
+	}
+}
+
+void nr_admission_retry(struct naru_server *server)
+{
+	server->paused_until = 0;
+}
+
+int64_t nr_admission_prepare(struct naru_server *server)
+{
+	bool room;
+
+	if (server->paused && nr_now() < server->paused_until) {
+		/* Set here and not when the rest begins, because the wake-up
+		 * for an earlier end may still be on its way. */
+		atomic_store(&server->attentive, true);
+		return server->paused_until;
+	}
+	if (server->holding)
+		offer(server, server->held);
+	if (server->holding)
+		return server->paused_until;
+	if (!server->deaf)
+		return NR_NEVER;
+	/* Asked again after the others know that we want to be woken: room
+	 * made before that is seen, room made later wakes. */
+	atomic_store(&server->attentive, true);
+	room = server->ops->has_room(server->model);
+	set_deaf(server, !room);
+	return room && server->deaf ? nr_time_add(nr_now(), REST_NS) : NR_NEVER;
+}
+
+void nr_admission_end(struct naru_server *server)
+{
+	if (server->holding)
+		nr_trace_close(&server->settings.report, server->held.fd);
+	server->holding = false;
+}

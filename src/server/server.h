@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_SERVER_SERVER_H
+#define NR_SERVER_SERVER_H
+
+/*
+ * A server: listeners, the model that holds the conversations, and what
+ * stands between them, which is when to accept and when not to.
+ */
+
+#include <stdatomic.h>
+
+#include "io/loop.h"
+#include "model/model.h"
+#include "naru/server.h"
+#include "net/endpoint.h"
+#include "os/os_file.h"
+
+/* The most listeners that one server has. */
+#define NR_LISTENERS_MAX 64
+
+#define NR_SERVER_MAGIC  0x73657276u
+
+struct nr_listener {
+	struct nr_source source; /* its socket */
+	struct naru_server *server;
+	const struct nr_transport *transport;
+	struct naru_addr addr;  /* with its real port */
+	struct nr_file_id file; /* of a unix socket with a path */
+	bool wildcard;          /* conversations ask for their own address */
+	naru_talk *talk;
+	void *arg;
+};
+
+enum nr_life {
+	NR_LIFE_NEW,
+	NR_LIFE_RUNNING,
+	NR_LIFE_OVER,
+};
+
+struct naru_server {
+	unsigned magic;
+	_Atomic enum nr_life life;
+	pid_t owner; /* the process that made it */
+	struct naru_options options;
+	struct nr_settings settings;
+	const struct nr_model_ops *ops;
+	struct nr_model *model;
+	struct nr_host host;
+	struct nr_loop loop;
+
+	struct nr_listener listeners[NR_LISTENERS_MAX];
+	unsigned listener_count;
+	_Atomic bool refusing;     /* the listeners take nobody any more */
+	_Atomic unsigned refusers; /* calls that make them so just now */
+
+	/* Stopping: both cross fork(). */
+	struct nr_source stop;   /* an event */
+	struct nr_source cancel; /* a timer, set when the drain begins */
+	bool stopping, cancelled;
+
+	/* Admission. */
+	struct nr_source wake;   /* an event, set for the accepting strand */
+	_Atomic bool attentive;  /* it wants to be woken */
+	struct nr_accepted held; /* accepted, but not taken by the model yet */
+	bool holding;
+	bool deaf;  /* the listeners are not listened to */
+	int paused; /* why nothing is accepted: -errno, or 0 */
+	int64_t paused_until;
+	int64_t limit_reported; /* when it last was */
+	uint64_t last_id;
+};
+
+static inline bool nr_is_server(const struct naru_server *server)
+{
+	return server && server->magic == NR_SERVER_MAGIC;
+}
+
+/* server_options.c: what the options come to. */
+int nr_server_take_options(struct naru_server *server,
+                           const struct naru_options *given);
+
+/* listeners.c */
+int nr_listeners_add(struct naru_server *server, const char *endpoint,
+                     naru_talk *talk, void *arg);
+void nr_listeners_close(struct naru_server *server);
+
+/* Refuses whoever connects, without the accepting strand's help. Safe in a
+ * signal handler, and from any thread. */
+void nr_listeners_refuse(struct naru_server *server);
+
+/* admission.c */
+
+/* A listener has somebody to be accepted. */
+void nr_admission_ready(struct nr_source *source);
+
+/* What is to be done before the accepting strand waits; returns until when it
+ * may. */
+int64_t nr_admission_prepare(struct naru_server *server);
+
+/* A conversation is over: there may be room again. */
+void nr_admission_retry(struct naru_server *server);
+
+/* Nothing will be accepted any more. */
+void nr_admission_end(struct naru_server *server);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* What a server's options come to: naru/server.h states the defaults. */
+#include <errno.h>
+
+#include "base/options.h"
+#include "base/time.h"
+#include "server/server.h"
+
+#define WORKERS_DEFAULT       16
+#define CONVERSATIONS_DEFAULT 1000
+#define STACK_DEFAULT         ((size_t)512 * 1024)
+#define STACK_MIN             ((size_t)16 * 1024)
+#define STACK_MAX             ((size_t)1024 * 1024 * 1024)
+
+/* Descriptors that are left to the program: its files, our own, listeners. */
+#define DESCRIPTORS_SPARED (NR_LISTENERS_MAX + 32)
+
+/* How many conversations there may be where nobody says: what the limit on
+ * descriptors leaves room for, but not without a bound. */
+static unsigned conversations_default(void)
+{
+	unsigned limit = nr_file_limit();
+	unsigned room = limit > 2 * DESCRIPTORS_SPARED
+	                        ? limit - DESCRIPTORS_SPARED
+	                        : limit / 2;
+
+	if (room < 1)
+		room = 1;
+	return room < CONVERSATIONS_DEFAULT ? room : CONVERSATIONS_DEFAULT;
+}
+
+static bool in_range(const struct naru_options *options)
+{
+	return options->workers <= NARU_WORKERS_MAX &&
+	       options->max_conversations <= NARU_CONVERSATIONS_MAX &&
+	       options->stack_size <= STACK_MAX &&
+	       (options->stack_size == 0 || options->stack_size >= STACK_MIN) &&
+	       options->message_limit <= NARU_MESSAGE_MAX &&
+	       options->family <= NARU_FAMILY_IPV6 && options->idle_ms >= 0 &&
+	       options->message_ms >= 0 && options->write_ms >= 0 &&
+	       options->end_ms >= 0;
+}
+
+static void set_timeout(struct nr_settings *settings, enum naru_timeout which,
+                        int64_t ms)
+{
+	if (ms > 0)
+		settings->timeouts[which] = nr_ns_from_ms(ms);
+}
+
+/* What the settings came to, for whoever asks for the options. */
+static void take_back(struct naru_options *options,
+                      const struct nr_settings *settings)
+{
+	const int64_t *timeouts = settings->timeouts;
+
+	options->memory_limit = settings->memory_limit;
+	options->message_limit = settings->message_limit;
+	options->idle_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_IDLE]);
+	options->message_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_MESSAGE]);
+	options->write_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_WRITE]);
+	options->end_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_END]);
+}
+
+int nr_server_take_options(struct naru_server *server,
+                           const struct naru_options *given)
+{
+	struct naru_options *options = &server->options;
+	struct nr_settings *settings = &server->settings;
+	int err = nr_options_take(options, sizeof(*options), given);
+
+	if (err < 0)
+		return err;
+	server->ops = nr_model_find(options->model);
+	if (!server->ops || !in_range(options))
+		return -EINVAL;
+	options->model = server->ops->id;
+	if (options->workers == 0)
+		options->workers = WORKERS_DEFAULT;
+	if (options->max_conversations == 0)
+		options->max_conversations = server->ops->info.has_workers
+		                                     ? options->workers
+		                                     : conversations_default();
+	if (options->stack_size == 0)
+		options->stack_size = STACK_DEFAULT;
+
+	*settings = nr_settings_default;
+	if (options->memory_limit > 0)
+		settings->memory_limit = options->memory_limit;
+	if (options->message_limit > 0)
+		settings->message_limit = options->message_limit;
+	set_timeout(settings, NARU_TIMEOUT_IDLE, options->idle_ms);
+	set_timeout(settings, NARU_TIMEOUT_MESSAGE, options->message_ms);
+	set_timeout(settings, NARU_TIMEOUT_WRITE, options->write_ms);
+	set_timeout(settings, NARU_TIMEOUT_END, options->end_ms);
+	take_back(options, settings);
+	settings->report =
+		(struct nr_report){options->report, options->report_arg,
+	                           options->report_calls != 0};
+	return 0;
+}
+
+int naru_server_options(struct naru_server *server,
+                        struct naru_options *ret_options)
+{
+	if (!nr_is_server(server) || !ret_options)
+		return -EINVAL;
+	return nr_options_give(&server->options, sizeof(server->options),
+	                       ret_options);
+}
