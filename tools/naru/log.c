@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Prints lines and events. Nothing here keeps state between two lines but
+ * what struct nr_tool_log holds: in the models of processes a copy of it
+ * runs in each of them.
+ */
+
+#include "log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "explain.h"
+
+/* The longest line; a pipe takes this much in one piece. */
+#define LINE_MAX_BYTES PIPE_BUF
+
+/* Two addresses and what is between them. */
+#define TUPLE_TEXT (2 * NARU_ADDR_TEXT + 8)
+
+/* Copies TEXT to LINE, of which LEN bytes of SIZE are used, and returns how
+ * many are used then. */
+static size_t escape(char *line, size_t len, size_t size, const char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (; *text && len + 4 < size; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c >= ' ' && c <= '~') {
+			line[len++] = *text;
+			continue;
+		}
+		line[len++] = '\\';
+		line[len++] = 'x';
+		line[len++] = digits[c >> 4];
+		line[len++] = digits[c & 15];
+	}
+	return len;
+}
+
+static void say(const char *prefix, const char *format, va_list args)
+{
+	char text[LINE_MAX_BYTES];
+	char line[LINE_MAX_BYTES];
+	int saved = errno; /* a report function leaves no trace */
+	size_t len;
+	ssize_t n;
+
+	if (vsnprintf(text, sizeof(text), format, args) < 0)
+		return;
+	len = escape(line, 0, sizeof(line) - 1, prefix);
+	len = escape(line, len, sizeof(line) - 1, ": ");
+	len = escape(line, len, sizeof(line) - 1, text);
+	line[len++] = '\n';
+	do
+		n = write(STDERR_FILENO, line, len);
+	while (n < 0 && errno == EINTR);
+	errno = saved;
+}
+
+void nr_tool_say(const char *prefix, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(prefix, format, args);
+	va_end(args);
+}
+
+void nr_tool_log_init(struct nr_tool_log *log, int verbosity, bool client)
+{
+	log->verbosity = verbosity;
+	log->client = client;
+	log->pid = getpid();
+	atomic_init(&log->paused, false);
+	atomic_init(&log->backlog, 0);
+	log->capture = false;
+	log->why[0] = '\0';
+}
+
+void nr_tool_log(const struct nr_tool_log *log, int level, const char *format,
+                 ...)
+{
+	va_list args;
+
+	if (log->verbosity < level)
+		return;
+	va_start(args, format);
+	say("naru", format, args);
+	va_end(args);
+}
+
+const char *nr_tool_duration_text(char *buf, int64_t ms)
+{
+	if (ms < 1000)
+		snprintf(buf, NR_TOOL_DURATION_TEXT, "%" PRId64 " ms", ms);
+	else if (ms % 1000 == 0)
+		snprintf(buf, NR_TOOL_DURATION_TEXT, "%" PRId64 " s",
+		         ms / 1000);
+	else
+		snprintf(buf, NR_TOOL_DURATION_TEXT, "%" PRId64 ".%03d s",
+		         ms / 1000, (int)(ms % 1000));
+	return buf;
+}
+
+const char *nr_tool_addr_text(char *buf, const struct naru_addr *addr)
+{
+	if (!addr || naru_addr_format(addr, buf, NARU_ADDR_TEXT) < 0)
+		snprintf(buf, NARU_ADDR_TEXT, "?");
+	return buf;
+}
+
+/* The four addresses that name a conversation, the client's end first. */
+static const char *tuple(char *buf, const struct nr_tool_log *log,
+                         const struct naru_event *event)
+{
+	char local[NARU_ADDR_TEXT], peer[NARU_ADDR_TEXT];
+
+	nr_tool_addr_text(local, event->local);
+	nr_tool_addr_text(peer, event->peer);
+	snprintf(buf, TUPLE_TEXT, "%s -> %s", log->client ? local : peer,
+	         log->client ? peer : local);
+	return buf;
+}
+
+/* Which process or thread speaks, where it is not the one that began. */
+static const char *where(char buf[static 48], const struct nr_tool_log *log)
+{
+	pid_t pid = getpid(), tid = gettid();
+
+	buf[0] = '\0';
+	if (pid != log->pid)
+		snprintf(buf, 48, " (process %d)", (int)pid);
+	else if (tid != pid)
+		snprintf(buf, 48, " (thread %d)", (int)tid);
+	return buf;
+}
+
+/* How a process ended, from a status of waitpid(2). */
+static const char *ending(char buf[static 64], int status)
+{
+	if (WIFEXITED(status))
+		snprintf(buf, 64, "exit %d", WEXITSTATUS(status));
+	else if (WIFSIGNALED(status))
+		snprintf(buf, 64, "killed by signal %d (%s)", WTERMSIG(status),
+		         strsignal(WTERMSIG(status)));
+	else
+		snprintf(buf, 64, "status %#x", (unsigned)status);
+	return buf;
+}
+
+static void show_begin(const struct nr_tool_log *log,
+                       const struct naru_event *event)
+{
+	char names[TUPLE_TEXT], speaker[48];
+
+	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
+	            "conversation %" PRIu64 " begins: %s%s", event->id,
+	            tuple(names, log, event), where(speaker, log));
+}
+
+static void show_end(const struct nr_tool_log *log,
+                     const struct naru_event *event)
+{
+	char names[TUPLE_TEXT], took[NR_TOOL_DURATION_TEXT], how[256] = "well";
+
+	if (event->result < 0)
+		snprintf(how, sizeof(how), "failed: %s (%s)",
+		         naru_strerror(event->result),
+		         naru_errname(event->result));
+	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
+	            "conversation %" PRIu64 " ends: %s, %" PRIu64
+	            " bytes received, %" PRIu64 " bytes sent, %s: %s",
+	            event->id, tuple(names, log, event), event->received,
+	            event->sent,
+	            nr_tool_duration_text(took, event->duration_ms), how);
+}
+
+static void show_lost(const struct nr_tool_log *log,
+                      const struct naru_event *event)
+{
+	char peer[NARU_ADDR_TEXT], how[64];
+
+	nr_tool_log(log, NR_TOOL_LOG_ERROR,
+	            "conversation %" PRIu64 " lost: %s, its worker %" PRId64
+	            " ended: %s",
+	            event->id, nr_tool_addr_text(peer, event->peer), event->pid,
+	            ending(how, event->status));
+}
+
+static void show_worker(const struct nr_tool_log *log,
+                        const struct naru_event *event)
+{
+	char how[64];
+
+	if (event->kind == NARU_EVENT_WORKER_BEGIN)
+		nr_tool_log(log, NR_TOOL_LOG_CALLS,
+		            "worker %" PRId64 " begins: there are %d now",
+		            event->pid, event->result);
+	else if (event->result < 0)
+		nr_tool_log(log, NR_TOOL_LOG_ERROR,
+		            "worker %" PRId64 " died: %s", event->pid,
+		            ending(how, event->status));
+	else
+		nr_tool_log(log, NR_TOOL_LOG_CALLS, "worker %" PRId64 " ends",
+		            event->pid);
+}
+
+/* Being full is what the limit is for; anything else is a fault. */
+static void show_pause(struct nr_tool_log *log, const struct naru_event *event)
+{
+	bool full = event->result == -EUSERS;
+	int level = full ? NR_TOOL_LOG_CONVERSATIONS : NR_TOOL_LOG_ERROR;
+
+	if (log->verbosity < level)
+		return;
+	atomic_store(&log->paused, true);
+	nr_tool_log(log, level,
+	            "accepting pauses, clients wait in the backlog: %s (%s)",
+	            full ? "as many conversations as are allowed"
+	                 : naru_strerror(event->result),
+	            naru_errname(event->result));
+}
+
+static void show_resume(struct nr_tool_log *log)
+{
+	if (atomic_exchange(&log->paused, false))
+		nr_tool_log(log, NR_TOOL_LOG_ERROR, "accepting resumes");
+}
+
+/* Someone who pressed ^C and sees no end should learn why. */
+static void show_drain(const struct nr_tool_log *log,
+                       const struct naru_event *event)
+{
+	char time[NR_TOOL_DURATION_TEXT];
+
+	if (event->result <= 0) {
+		nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
+		            "drain: there are no conversations");
+		return;
+	}
+	nr_tool_log(log, NR_TOOL_LOG_ERROR, "drain: %d %s %s to end",
+	            event->result,
+	            event->result == 1 ? "conversation has"
+	                               : "conversations have",
+	            nr_tool_duration_text(time, event->duration_ms));
+}
+
+static void show_program(const struct nr_tool_log *log,
+                         const struct naru_event *event)
+{
+	char how[64];
+
+	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
+	            "conversation %" PRIu64 ": program %" PRId64 " ended: %s",
+	            event->id, event->pid, ending(how, event->status));
+}
+
+/* "bind(4, 127.0.0.1:1060) = 0   [CLOSED]  what it means" */
+static void show_call(const struct nr_tool_log *log,
+                      const struct naru_event *event)
+{
+	char call[NARU_ADDR_TEXT + 128], state[32] = "", why[256];
+	char names[TUPLE_TEXT] = "", result[32], speaker[48];
+	const char *gap = "";
+
+	if (log->verbosity < NR_TOOL_LOG_CALLS)
+		return;
+	snprintf(result, sizeof(result), "%d", event->result);
+	if (event->result < 0)
+		snprintf(result, sizeof(result), "-%s",
+		         naru_errname(event->result));
+	snprintf(call, sizeof(call), "%s(%s) = %s",
+	         event->call ? event->call : "?",
+	         event->text ? event->text : "", result);
+	if (event->state)
+		snprintf(state, sizeof(state), "[%s]", event->state);
+	if (event->peer && naru_addr_kind(event->peer) != NARU_ADDR_NONE) {
+		tuple(names, log, event);
+		gap = "  ";
+	}
+	nr_tool_log(log, NR_TOOL_LOG_CALLS, "%-40s %-13s  %s%s%s%s", call,
+	            state, names, gap, nr_tool_explain(why, sizeof(why), event),
+	            where(speaker, log));
+}
+
+static void show_error(struct nr_tool_log *log, const struct naru_event *event)
+{
+	const char *text = event->text ? event->text : "";
+
+	if (log->capture)
+		snprintf(log->why, sizeof(log->why), "%s", text);
+	else
+		nr_tool_log(log, NR_TOOL_LOG_ERROR, "%s: %s", text,
+		            naru_strerror(event->result));
+}
+
+void nr_tool_log_event(const struct naru_event *event, void *arg)
+{
+	struct nr_tool_log *log = arg;
+
+	switch (event->kind) {
+	case NARU_EVENT_LISTEN:
+		atomic_store(&log->backlog, event->backlog);
+		return;
+	case NARU_EVENT_BEGIN:
+		show_begin(log, event);
+		return;
+	case NARU_EVENT_END:
+		show_end(log, event);
+		return;
+	case NARU_EVENT_LOST:
+		show_lost(log, event);
+		return;
+	case NARU_EVENT_WORKER_BEGIN:
+	case NARU_EVENT_WORKER_END:
+		show_worker(log, event);
+		return;
+	case NARU_EVENT_PAUSE:
+		show_pause(log, event);
+		return;
+	case NARU_EVENT_RESUME:
+		show_resume(log);
+		return;
+	case NARU_EVENT_DRAIN:
+		show_drain(log, event);
+		return;
+	case NARU_EVENT_CALL:
+		show_call(log, event);
+		return;
+	case NARU_EVENT_ERROR:
+		show_error(log, event);
+		return;
+	case NARU_EVENT_PROGRAM:
+		show_program(log, event);
+		return;
+	}
+}

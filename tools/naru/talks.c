@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Small protocols, most of them as old as the net: each is a function that
+ * talks with one peer from top to bottom.
+ */
+
+#include "talks.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+/* How much a talk reads at once; it lies on the stack of a strand. */
+#define CHUNK 16384
+
+/* RFC 862: what comes goes back. */
+static int echo(struct naru_conv *conv, void *arg)
+{
+	char buf[CHUNK];
+	ssize_t n;
+
+	(void)arg;
+	while ((n = naru_read(conv, buf, sizeof(buf))) > 0) {
+		int err = naru_write(conv, buf, (size_t)n);
+
+		if (err < 0)
+			return err;
+	}
+	return (int)n;
+}
+
+/* Reads what comes first and answers with the peer's address. */
+static int ack(struct naru_conv *conv, void *arg)
+{
+	const struct naru_addr *peer = naru_peer(conv);
+	char host[NARU_ADDR_TEXT], buf[CHUNK];
+	ssize_t n;
+	int err;
+
+	(void)arg;
+	n = naru_read(conv, buf, sizeof(buf));
+	if (n <= 0)
+		return (int)n;
+	err = naru_addr_host(peer, host, sizeof(host));
+	if (err < 0)
+		return err;
+	/* The socket of a unix client seldom has a name. */
+	if (host[0] == '\0')
+		strcpy(host, "unix");
+	return naru_sendf(conv, "received well ('%s', %u)", host,
+	                  naru_addr_port(peer));
+}
+
+/* RFC 863: what comes is thrown away. */
+static int discard(struct naru_conv *conv, void *arg)
+{
+	char buf[CHUNK];
+	ssize_t n;
+
+	(void)arg;
+	do
+		n = naru_read(conv, buf, sizeof(buf));
+	while (n > 0);
+	return (int)n;
+}
+
+/* Like discard(), for a peer that owes us nothing: silence is no fault. */
+static int drink(struct naru_conv *conv, void *arg)
+{
+	int err = naru_set_timeout(conv, NARU_TIMEOUT_IDLE, NARU_FOREVER);
+
+	return err < 0 ? err : discard(conv, arg);
+}
+
+/* RFC 864's pattern: the 95 printable characters in a ring, 72 to a line,
+ * each line one further on. 95 lines are a whole turn. */
+#define RING 95
+#define LINE 72
+#define TURN ((size_t)RING * (LINE + 2))
+
+static void turn(char *out)
+{
+	for (int line = 0; line < RING; line++) {
+		for (int i = 0; i < LINE; i++)
+			*out++ = (char)(' ' + (line + i) % RING);
+		*out++ = '\r';
+		*out++ = '\n';
+	}
+}
+
+/*
+ * RFC 864: characters without end, until the peer has enough. A half-close is
+ * not that: a peer with nothing to say may still want to hear. Its leaving is
+ * the way that this talk ends, and no error.
+ */
+static int chargen(struct naru_conv *conv, void *arg)
+{
+	char text[TURN];
+	int err;
+
+	err = naru_spawn(conv, drink, arg);
+	turn(text);
+	while (err == 0)
+		err = naru_write(conv, text, sizeof(text));
+	return err == -EPIPE || err == -ECONNRESET ? 0 : err;
+}
+
+/* RFC 867: the date and the time as text, in UTC. */
+static int daytime(struct naru_conv *conv, void *arg)
+{
+	char text[128];
+	time_t now = time(NULL);
+	struct tm tm;
+	size_t len;
+
+	(void)arg;
+	if (now == (time_t)-1 || !gmtime_r(&now, &tm))
+		return -EOVERFLOW;
+	len = strftime(text, sizeof(text), "%A, %B %d, %Y %H:%M:%S-UTC\r\n",
+	               &tm);
+	return naru_write(conv, text, len);
+}
+
+/* RFC 868: seconds since 1900, 32 bits, the highest byte first. */
+static int time_of_day(struct naru_conv *conv, void *arg)
+{
+	uint32_t now = (uint32_t)((uint64_t)time(NULL) + 2208988800u);
+	unsigned char bytes[4] = {
+		(unsigned char)(now >> 24),
+		(unsigned char)(now >> 16),
+		(unsigned char)(now >> 8),
+		(unsigned char)now,
+	};
+
+	(void)arg;
+	return naru_write(conv, bytes, sizeof(bytes));
+}
+
+/* Carries bytes between the peer and another server. */
+static int relay(struct naru_conv *conv, void *arg)
+{
+	const struct nr_tool_talk_arg *given = arg;
+	struct nr_tool_log log;
+	struct naru_conv *other;
+	int err, end;
+
+	nr_tool_log_init(&log, given->log->verbosity, true);
+	log.pid = given->log->pid;
+	log.capture = true;
+	err = naru_dial(&other, given->target,
+	                NARU_DIAL_OPTIONS(.report = nr_tool_log_event,
+	                                  .report_arg = &log,
+	                                  .report_calls = log.verbosity >=
+	                                                  NR_TOOL_LOG_CALLS));
+	if (err < 0) {
+		nr_tool_log(&log, NR_TOOL_LOG_ERROR,
+		            "conversation %" PRIu64 ": relay: %s: %s",
+		            naru_id(conv), given->target, naru_strerror(err));
+		return err;
+	}
+	err = naru_relay(conv, other);
+	end = naru_close(other);
+	return err < 0 ? err : end;
+}
+
+const struct nr_tool_talk nr_tool_talks[] = {
+	{"echo", echo, false, "send back what comes (RFC 862)"},
+	{"ack", ack, false, "read once, answer with the peer's address, end"},
+	{"discard", discard, false, "throw away what comes (RFC 863)"},
+	{"chargen", chargen, false, "send characters without end (RFC 864)"},
+	{"daytime", daytime, false, "send the date and the time (RFC 867)"},
+	{"time", time_of_day, false, "send the time as a number (RFC 868)"},
+	{"relay", relay, true, "carry bytes to and from another server"},
+	{NULL, NULL, false, NULL},
+};
+
+const struct nr_tool_talk *nr_tool_talk_find(const char *text,
+                                             const char **ret_target)
+{
+	size_t len = strcspn(text, "=");
+
+	for (const struct nr_tool_talk *t = nr_tool_talks; t->name; t++) {
+		if (strlen(t->name) != len || strncmp(t->name, text, len) != 0)
+			continue;
+		if (!t->has_target && text[len] == '=')
+			continue;
+		*ret_target = text[len] == '=' ? text + len + 1 : NULL;
+		return t;
+	}
+	return NULL;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_TOOL_TALKS_H
+#define NR_TOOL_TALKS_H
+
+/*
+ * The talks that naru serve knows. None keeps anything between two
+ * conversations: each may run in a process or a thread of its own.
+ */
+
+#include <stdbool.h>
+
+#include "log.h"
+#include "naru.h"
+
+/* What a talk of the table is given as its argument. */
+struct nr_tool_talk_arg {
+	const char *target;      /* of relay=ENDPOINT */
+	char **argv;             /* of a program, ended by null */
+	struct nr_tool_log *log; /* where to say what went wrong */
+};
+
+struct nr_tool_talk {
+	const char *name;
+	naru_talk *run;
+	bool has_target; /* NAME=ENDPOINT */
+	const char *summary;
+};
+
+/* The table; its last row has no name. */
+extern const struct nr_tool_talk nr_tool_talks[];
+
+/* Finds the talk that TEXT names ("echo", "relay=host:80"), or null. In
+ * RET_TARGET what follows "=", or null. */
+const struct nr_tool_talk *nr_tool_talk_find(const char *text,
+                                             const char **ret_target);
+
+/* A program for each connection. */
+extern const struct nr_tool_talk nr_tool_program;
+
+#endif
