@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conformance MODEL TRANSPORT [PATTERN]: runs the suite over one pair, or
+ * those of its cases whose name fits a pattern with * and ?.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cases.h"
+
+#define CASES_MAX 200
+
+static const struct conformance_list *const lists[] = {
+	&bytes_list,   &messages_list, &time_list, &ends_list, &backlog_list,
+	&strands_list, &who_list,      &life_list, &load_list,
+};
+
+static int first_free; /* the lowest descriptor that tests may open */
+
+static int begin_case(void **state)
+{
+	(void)state;
+	shared_clear();
+	return 0;
+}
+
+/* A case that failed has not tidied up: its servers, clients and sockets go
+ * before the next. */
+static int end_case(void **state)
+{
+	(void)state;
+	server_kill_all();
+	close_range((unsigned)first_free, ~0U, 0);
+	place_clean();
+	return 0;
+}
+
+static size_t collect(struct CMUnitTest *to)
+{
+	size_t i, k, count = 0;
+
+	for (i = 0; i < COUNT(lists); i++) {
+		for (k = 0; k < lists[i]->count; k++) {
+			const struct conformance_case *one =
+				&lists[i]->cases[k];
+
+			if (!(one->models & MODEL(place.model)) ||
+			    !(one->transports & TRANSPORT(place.transport)))
+				continue;
+			if (count == CASES_MAX)
+				abort();
+			to[count].name = one->name;
+			to[count].test_func = one->run;
+			to[count].setup_func = begin_case;
+			to[count].teardown_func = end_case;
+			count++;
+		}
+	}
+	return count;
+}
+
+int main(int argc, char **argv)
+{
+	static struct CMUnitTest tests[CASES_MAX];
+	size_t count;
+	int failed;
+
+	if (argc < 3 || argc > 4 || !place_set(argv[1], argv[2])) {
+		fprintf(stderr,
+		        "usage: conformance MODEL tcp4|tcp6|unix [PATTERN]\n");
+		return 2;
+	}
+	if (!place_exists()) {
+		place_leave();
+		/* Meson wants success beside a plan that skips all. */
+		printf("1..0 # SKIP this machine has no ::1\n");
+		return 0;
+	}
+	if (argc == 4)
+		cmocka_set_test_filter(argv[3]);
+	shared_open();
+	first_free = dup(STDERR_FILENO);
+	close(first_free);
+	count = collect(tests);
+	failed = _cmocka_run_group_tests("conformance", tests, count, NULL,
+	                                 NULL);
+	place_leave();
+	return failed > 0;
+}
