@@ -56,10 +56,12 @@ NARU_RESULT ssize_t naru_read_exact(struct naru_conv *conv, void *buf,
  * Writes all of DATA, or fails. Waits only when the buffer is full, under
  * NARU_TIMEOUT_WRITE. DATA may be reused when the call returns.
  *
- * After -ETIMEDOUT a part may have been taken. Nothing is lost: the same call
- * with the same DATA and LEN goes on from there, and until then every other
- * call that sends returns -EBUSY. Any other error ends the sending half: each
- * later call that sends returns the same error.
+ * After -ETIMEDOUT nothing or a part of DATA was taken. Nothing is lost: the
+ * same call with the same DATA and LEN goes on from there. Until then, where a
+ * part was taken, every other write and naru_finish() return -EBUSY, and an
+ * end of the conversation is a reset: the peer must not take the part for the
+ * whole. Any other error ends the sending half: each later call that sends
+ * returns the same error.
  *
  * Returns 0.
  */

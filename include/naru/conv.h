@@ -135,8 +135,8 @@ NARU_RESULT int naru_spawn(struct naru_conv *conv, naru_talk *fn, void *arg);
  * Waits until every strand that was spawned has returned, without cancelling
  * any. Only the strand that the talk began on may call this.
  *
- * Returns the first negative result of them, or 0; -ETIMEDOUT at the
- * conversation's deadline, -ECANCELED, with strands still running.
+ * Returns that of their negative results which came first, or 0; -ETIMEDOUT at
+ * the conversation's deadline, -ECANCELED, with strands still running.
  */
 NARU_RESULT int naru_join(struct naru_conv *conv);
 

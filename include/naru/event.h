@@ -30,7 +30,8 @@ enum naru_event_kind {
 	NARU_EVENT_WORKER_END,
 	/* Nothing is accepted for a while, clients wait in the backlog:
 	 * result says why (-EMFILE, -ENOMEM, -EAGAIN: no conversation can be
-	 * started, or the limit on conversations is reached: -EUSERS). */
+	 * started; -EUSERS: every worker is busy, or the limit on
+	 * conversations is reached). */
 	NARU_EVENT_PAUSE,
 	/* Connections are accepted again. */
 	NARU_EVENT_RESUME,

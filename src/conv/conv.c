@@ -43,6 +43,9 @@ void nr_conv_begin(struct naru_conv *conv,
 	                    .kind = NARU_LINES,
 	                    .limit = settings->message_limit},
 		.deadline = NR_NEVER,
+		/* Who connects mostly has something to say, and by the time
+	         * that somebody converses with them it has come. */
+		.in.soon = !connection->dialled,
 	};
 	for (int i = 0; i < NR_TIMEOUTS; i++)
 		conv->timeouts[i] = settings->timeouts[i];
@@ -86,8 +89,17 @@ static int linger(struct naru_conv *conv)
 	do {
 		nr_input_take(conv, nr_input_left(conv));
 		got = nr_input_more(conv, NR_BUFFER_SIZE, until);
+		/* A waiter looks at the time only where it has to wait. */
+		if (got > 0 && nr_now() >= until)
+			got = -ETIMEDOUT;
 	} while (got > 0);
 	return got == 0 ? 0 : lost(conv, (int)got);
+}
+
+void nr_conv_break(struct naru_conv *conv)
+{
+	if (!atomic_exchange(&conv->broken, true))
+		conv->link.ops->abort(&conv->link);
 }
 
 /* Everything up to the closing of the socket. */
@@ -104,6 +116,12 @@ static int end_gracefully(struct naru_conv *conv)
 	if (conv->in.err && conv->in.err != -ENOMEM)
 		return nr_output_pending(conv) ? conv->in.err
 		                               : lost(conv, conv->in.err);
+	/* A message of which the peer would get a part only: an orderly end
+	 * would tell it that this is the whole. */
+	if (conv->out.torn_taken > 0) {
+		nr_conv_break(conv);
+		return -ETIMEDOUT;
+	}
 	err = nr_output_flush(conv);
 	if (err < 0)
 		return err;
@@ -114,12 +132,6 @@ static int end_gracefully(struct naru_conv *conv)
 	if (err < 0)
 		return lost(conv, err);
 	return linger(conv);
-}
-
-void nr_conv_break(struct naru_conv *conv)
-{
-	if (!atomic_exchange(&conv->broken, true))
-		conv->link.ops->abort(&conv->link);
 }
 
 int nr_conv_end(struct naru_conv *conv)

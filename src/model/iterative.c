@@ -9,7 +9,6 @@
 #include "base/time.h"
 #include "conv/strand_thread.h"
 #include "model/model.h"
-#include "os/os_file.h"
 
 struct nr_model {
 	struct nr_host *host;
@@ -42,8 +41,6 @@ static int iterative_take(struct nr_model *model,
 	nr_strand_enter(&model->thread.strand);
 	model->host->converse(model->host, accepted);
 	nr_strand_enter(caller);
-	if (nr_file_is_readable(model->host->cancel))
-		model->host->cut = true;
 	return 0;
 }
 

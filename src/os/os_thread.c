@@ -24,19 +24,18 @@ int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
                     void *(*fn)(void *), void *arg)
 {
 	pthread_attr_t attr;
-	sigset_t all, before;
+	sigset_t all;
 	int err = pthread_attr_init(&attr);
 
 	if (err)
 		return -err;
 	err = pthread_attr_setstacksize(&attr, fit_stack(stack_size));
 	if (!err) {
-		/* A new thread inherits the mask of the one that made it. */
 		sigfillset(&all);
-		pthread_sigmask(SIG_SETMASK, &all, &before);
-		err = pthread_create(&ret_thread->id, &attr, fn, arg);
-		pthread_sigmask(SIG_SETMASK, &before, NULL);
+		err = pthread_attr_setsigmask_np(&attr, &all);
 	}
+	if (!err)
+		err = pthread_create(&ret_thread->id, &attr, fn, arg);
 	pthread_attr_destroy(&attr);
 	return -err;
 }

@@ -38,6 +38,10 @@ static void host_converse(struct nr_host *host,
 	/* What it came to has been reported; nobody is left to tell. */
 	(void)nr_conv_converse(&connection, &server->settings, listener->talk,
 	                       listener->arg);
+	/* The accepting strand would find the conversation gone. */
+	if (atomic_load_explicit(&server->asked, memory_order_relaxed) &&
+	    nr_file_is_readable(server->cancel.fd))
+		server->host.cut = true;
 }
 
 static void host_leave(struct nr_host *host)
@@ -273,6 +277,7 @@ int naru_server_stop(struct naru_server *server, int64_t drain_ms)
 		at = nr_time_add(nr_now(), nr_ns_from_ms(drain_ms));
 		err = nr_timer_set(server->cancel.fd, at);
 	}
+	atomic_store_explicit(&server->asked, true, memory_order_relaxed);
 	nr_event_set(server->stop.fd);
 	if (server->ops->in_place)
 		nr_listeners_refuse(server);

@@ -57,6 +57,7 @@ struct naru_server {
 	struct nr_source stop;   /* an event */
 	struct nr_source cancel; /* a timer, set when the drain begins */
 	bool stopping, cancelled;
+	_Atomic bool asked;      /* to stop, in this process */
 
 	/* Admission. */
 	struct nr_source wake;   /* an event, set for the accepting strand */

@@ -161,6 +161,8 @@ static void show_begin(const struct nr_tool_log *log,
 {
 	char names[TUPLE_TEXT], speaker[48];
 
+	if (log->verbosity < NR_TOOL_LOG_CONVERSATIONS)
+		return;
 	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
 	            "conversation %" PRIu64 " begins: %s%s", event->id,
 	            tuple(names, log, event), where(speaker, log));
@@ -171,6 +173,8 @@ static void show_end(const struct nr_tool_log *log,
 {
 	char names[TUPLE_TEXT], took[NR_TOOL_DURATION_TEXT], how[256] = "well";
 
+	if (log->verbosity < NR_TOOL_LOG_CONVERSATIONS)
+		return;
 	if (event->result < 0)
 		snprintf(how, sizeof(how), "failed: %s (%s)",
 		         naru_strerror(event->result),
