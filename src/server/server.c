@@ -39,7 +39,7 @@ static void host_converse(struct nr_host *host,
 	(void)nr_conv_converse(&connection, &server->settings, listener->talk,
 	                       listener->arg);
 	/* The accepting strand would find the conversation gone. */
-	if (atomic_load_explicit(&server->asked, memory_order_relaxed) &&
+	if (atomic_load(&server->asked) &&
 	    nr_file_is_readable(server->cancel.fd))
 		server->host.cut = true;
 }
@@ -272,12 +272,13 @@ int naru_server_stop(struct naru_server *server, int64_t drain_ms)
 
 	if (!nr_is_server(server) || drain_ms < 0)
 		return -EINVAL;
+	/* Known before the timer can go off: see host_converse(). */
+	atomic_store(&server->asked, true);
 	/* What was cancelled once stays cancelled. */
 	if (!nr_file_is_readable(server->cancel.fd)) {
 		at = nr_time_add(nr_now(), nr_ns_from_ms(drain_ms));
 		err = nr_timer_set(server->cancel.fd, at);
 	}
-	atomic_store_explicit(&server->asked, true, memory_order_relaxed);
 	nr_event_set(server->stop.fd);
 	if (server->ops->in_place)
 		nr_listeners_refuse(server);
