@@ -27,6 +27,9 @@
 #define PAUSE_MIN_NS (10 * NR_NS_PER_MS)
 #define PAUSE_MAX_NS (2 * NR_NS_PER_S)
 
+/* How often one looks after a process that no descriptor tells of. */
+#define LOOK_NS (20 * NR_NS_PER_MS)
+
 enum worker_state {
 	ABSENT, /* to be started at START_AT */
 	IDLE,
@@ -49,7 +52,8 @@ struct worker {
 struct nr_model {
 	struct nr_host *host;
 	struct worker *idle; /* the one that became idle last */
-	unsigned running, alive;
+	unsigned running;
+	unsigned ready; /* workers that are idle or busy */
 	bool stopped;
 	struct worker workers[];
 };
@@ -119,6 +123,7 @@ static void let_go(struct worker *worker)
 		remove_idle(worker);
 	worker->held = worker->state == BUSY;
 	worker->state = LEAVING;
+	worker->model->ready--;
 	close_source(worker->model, &worker->channel);
 }
 
@@ -196,7 +201,6 @@ static void reap(struct worker *worker, bool wait)
 	report_end(worker, status, lost);
 	worker->held = false;
 	worker->state = ABSENT;
-	model->alive--;
 	plan_start(worker);
 	model->host->wake(model->host);
 }
@@ -206,20 +210,22 @@ static void process_ended(struct nr_source *source)
 	reap(nr_list_entry(source, struct worker, end), false);
 }
 
-/* Watches WORKER, whose process has just been forked. */
+/* Watches WORKER, whose process has just been forked. Its channel tells of its
+ * end too: where there is no descriptor for the process (there may be none
+ * left, or pidfd_open(2) be forbidden), prefork_tend() looks after it. */
 static int watch(struct worker *worker, int channel)
 {
 	struct nr_loop *loop = worker->model->host->loop;
-	int err;
+	struct nr_source *end = &worker->end;
 
 	worker->channel = (struct nr_source){channel, true, channel_ready};
-	worker->end = (struct nr_source){-1, true, process_ended};
-	err = worker->end.fd = nr_process_watch(worker->pid);
-	if (err >= 0)
-		err = nr_loop_add(loop, &worker->end);
-	if (err >= 0)
-		err = nr_loop_add(loop, &worker->channel);
-	return err < 0 ? err : 0;
+	*end = (struct nr_source){-1, true, process_ended};
+	end->fd = nr_process_watch(worker->pid);
+	if (end->fd >= 0 && nr_loop_add(loop, end) < 0) {
+		nr_file_close(end->fd);
+		end->fd = -1;
+	}
+	return nr_loop_add(loop, &worker->channel);
 }
 
 static int start_worker(struct worker *worker)
@@ -248,11 +254,11 @@ static int start_worker(struct worker *worker)
 		return err;
 	}
 	worker->started = nr_now();
-	model->alive++;
+	model->ready++;
 	push_idle(worker);
 	nr_report(model->host->report,
 	          &(struct naru_event){.kind = NARU_EVENT_WORKER_BEGIN,
-	                               .result = (int)model->alive,
+	                               .result = (int)model->ready,
 	                               .pid = worker->pid});
 	return 0;
 }
@@ -274,7 +280,7 @@ static void prefork_free(struct nr_model *model)
 	for (unsigned i = 0; i < model->host->workers; i++)
 		if (model->workers[i].state != ABSENT)
 			reap(&model->workers[i], true);
-	nr_assert(model->running == 0 && model->alive == 0);
+	nr_assert(model->running == 0 && model->ready == 0);
 	free(model);
 }
 
@@ -339,24 +345,30 @@ static unsigned prefork_running(struct nr_model *model)
 	return model->running;
 }
 
+/* What WORKER needs, which no descriptor tells of; returns when again. */
+static int64_t tend_worker(struct worker *worker)
+{
+	if (worker->state == LEAVING && worker->end.fd < 0)
+		reap(worker, false);
+	if (worker->state == LEAVING && worker->end.fd < 0)
+		return nr_time_add(nr_now(), LOOK_NS);
+	if (worker->state != ABSENT || worker->model->stopped)
+		return NR_NEVER;
+	if (worker->start_at <= nr_now() && start_worker(worker) < 0) {
+		worker->started = nr_now();
+		plan_start(worker);
+	}
+	return worker->state == ABSENT ? worker->start_at : NR_NEVER;
+}
+
 static int64_t prefork_tend(struct nr_model *model)
 {
 	int64_t next = NR_NEVER;
 
-	if (model->stopped || model->alive == model->host->workers)
+	if (model->ready == model->host->workers)
 		return NR_NEVER;
-	for (unsigned i = 0; i < model->host->workers; i++) {
-		struct worker *worker = &model->workers[i];
-
-		if (worker->state != ABSENT)
-			continue;
-		if (worker->start_at <= nr_now() && start_worker(worker) < 0) {
-			worker->started = nr_now();
-			plan_start(worker);
-		}
-		if (worker->state == ABSENT)
-			next = nr_time_min(next, worker->start_at);
-	}
+	for (unsigned i = 0; i < model->host->workers; i++)
+		next = nr_time_min(next, tend_worker(&model->workers[i]));
 	return next;
 }
 

@@ -127,8 +127,10 @@ static int process_take(struct nr_model *model,
 	if (!child)
 		return -ENOMEM;
 	pid = nr_process_fork();
-	if (pid == 0)
+	if (pid == 0) {
+		free(child);
 		child_main(model, accepted);
+	}
 	if (pid < 0) {
 		free(child);
 		return (int)pid;

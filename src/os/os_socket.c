@@ -68,7 +68,7 @@ int nr_socket_listen(int fd, unsigned backlog)
 
 int nr_socket_accept(int fd, struct naru_addr *ret_peer)
 {
-	struct naru_addr peer;
+	struct naru_addr peer = {0};
 	int got;
 
 	do {

@@ -142,7 +142,7 @@ void nr_admission_ready(struct nr_source *source)
 	struct nr_listener *listener =
 		nr_list_entry(source, struct nr_listener, source);
 	struct naru_server *server = listener->server;
-	struct nr_accepted accepted;
+	struct nr_accepted accepted = {0};
 
 	if (server->stopping || server->refusing || server->holding ||
 	    server->deaf)
