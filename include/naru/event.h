@@ -23,7 +23,11 @@ enum naru_event_kind {
 	NARU_EVENT_END,
 	/* A conversation was lost with its worker: id, peer, pid, status. */
 	NARU_EVENT_LOST,
-	/* A worker has begun: pid, result (how many there are). */
+	/* An accepted socket was handed to an idle worker: id, peer, fd, pid
+	 * (0 where the worker is a thread). */
+	NARU_EVENT_HAND_OVER,
+	/* A worker has begun: pid (0 for a thread), result (how many there
+	 * are). */
 	NARU_EVENT_WORKER_BEGIN,
 	/* A worker has ended, unasked where result is negative: pid, status,
 	 * result. */
@@ -39,7 +43,8 @@ enum naru_event_kind {
 	 * many conversations there are. */
 	NARU_EVENT_DRAIN,
 	/* A socket call was made (only with report_calls): call, text, fd,
-	 * result, state, local, peer, queued, backlog. */
+	 * result, state, local, peer, queued, backlog, id where it belongs to
+	 * a conversation. */
 	NARU_EVENT_CALL,
 	/* Something is wrong with an endpoint: call says what could not be
 	 * done ("read", "resolve", "listen"), text with what, and where and

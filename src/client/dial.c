@@ -182,7 +182,7 @@ static int try_addr(struct dial *dial, const struct naru_addr *addr,
 		return fd;
 	err = connect_told(dial, fd, addr, until);
 	if (err < 0)
-		nr_trace_close(&dial->report, fd);
+		nr_trace_close(&dial->report, fd, 0, NULL);
 	return err < 0 ? err : fd;
 }
 

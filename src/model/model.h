@@ -99,6 +99,10 @@ extern const struct nr_model_ops nr_model_thread;
 extern const struct nr_model_ops nr_model_prefork;
 extern const struct nr_model_ops nr_model_pool;
 
+/* Tells that ACCEPTED was handed to the worker PID, or a thread (0). */
+void nr_model_report_hand_over(const struct nr_host *host,
+                               const struct nr_accepted *accepted, pid_t pid);
+
 /* The model of that name in the API; null for none. */
 const struct nr_model_ops *nr_model_find(enum naru_model id);
 

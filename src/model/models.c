@@ -23,3 +23,14 @@ const struct naru_model_info *naru_model_info(enum naru_model model)
 
 	return ops ? &ops->info : NULL;
 }
+
+void nr_model_report_hand_over(const struct nr_host *host,
+                               const struct nr_accepted *accepted, pid_t pid)
+{
+	nr_report(host->report,
+	          &(struct naru_event){.kind = NARU_EVENT_HAND_OVER,
+	                               .id = accepted->id,
+	                               .peer = &accepted->peer,
+	                               .fd = accepted->fd,
+	                               .pid = pid});
+}

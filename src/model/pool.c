@@ -172,10 +172,14 @@ static int pool_take(struct nr_model *model, const struct nr_accepted *accepted)
 		model->running++;
 		worker->accepted = *accepted;
 		worker->busy = true;
-		nr_cond_signal(&worker->handed);
 	}
 	nr_mutex_unlock(&model->lock);
-	return worker ? 0 : -EAGAIN;
+	if (!worker)
+		return -EAGAIN;
+	nr_model_report_hand_over(model->host, accepted, 0);
+	/* Not under the lock, which the woken worker would run into. */
+	nr_cond_signal(&worker->handed);
+	return 0;
 }
 
 static int64_t pool_tend(struct nr_model *model)

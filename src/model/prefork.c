@@ -327,6 +327,8 @@ static int prefork_take(struct nr_model *model,
 		if (err == 0) {
 			worker->state = BUSY;
 			model->running++;
+			nr_model_report_hand_over(model->host, accepted,
+			                          worker->pid);
 			nr_file_close(accepted->fd);
 			return 0;
 		}

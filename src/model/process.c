@@ -57,12 +57,10 @@ static _Noreturn void child_main(struct nr_model *model,
                                  const struct nr_accepted *accepted)
 {
 	struct nr_host *host = model->host;
-	struct nr_list *node, *after;
 	struct nr_strand_thread thread;
 
-	nr_list_for_each (node, after, &model->children) {
-		nr_file_close(nr_list_entry(node, struct child, node)->end.fd);
-	}
+	/* The other children's descriptors stay open: there may be thousands,
+	 * and they hold nothing but a number. */
 	host->leave(host);
 	nr_strand_thread_init(&thread, host->cancel, host->stack_size);
 	nr_strand_enter(&thread.strand);

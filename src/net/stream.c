@@ -79,6 +79,7 @@ static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 		(void)snprintf(text, sizeof(text), "%d, SHUT_WR", link->fd);
 		nr_trace(link->report, &(struct nr_traced){.call = "shutdown",
 		                                           .fd = link->fd,
+		                                           .id = link->id,
 		                                           .result = err,
 		                                           .text = text});
 	}
@@ -104,7 +105,7 @@ static uint64_t stream_acknowledged(struct nr_link *link, uint64_t sent)
 
 static void stream_close(struct nr_link *link)
 {
-	nr_trace_close(link->report, link->fd);
+	nr_trace_close(link->report, link->fd, link->id, NULL);
 	link->fd = -1;
 }
 

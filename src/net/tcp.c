@@ -38,7 +38,7 @@ static int tcp_listen(const struct naru_addr *addr,
 	if (err == 0)
 		err = nr_stream_listen(fd, options);
 	if (err < 0)
-		nr_trace_close(options->report, fd);
+		nr_trace_close(options->report, fd, 0, NULL);
 	return err < 0 ? err : fd;
 }
 
@@ -57,7 +57,7 @@ static int tcp_open(const struct naru_addr *addr,
 	if (err == 0 && source)
 		err = nr_stream_bind(fd, source, report);
 	if (err < 0)
-		nr_trace_close(report, fd);
+		nr_trace_close(report, fd, 0, NULL);
 	return err < 0 ? err : fd;
 }
 

@@ -3,6 +3,7 @@
 #include "net/trace.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "net/addr.h"
 #include "os/os_file.h"
@@ -18,6 +19,7 @@ void nr_trace(const struct nr_report *report, const struct nr_traced *traced)
 		.local = traced->local,
 		.peer = traced->peer,
 		.text = traced->text,
+		.id = traced->id,
 	};
 	struct nr_tcp_info info;
 	/* Of an accept or a socket call, the new socket is what one wants to
@@ -28,6 +30,8 @@ void nr_trace(const struct nr_report *report, const struct nr_traced *traced)
 		return;
 	if (about >= 0 && nr_socket_tcp_info(about, &info) == 0)
 		event.state = info.state;
+	if (traced->state)
+		event.state = traced->state;
 	if (traced->fd >= 0 && nr_socket_tcp_info(traced->fd, &info) == 0) {
 		event.queued = info.queued;
 		event.backlog = info.backlog;
@@ -40,6 +44,9 @@ void nr_trace_addr(const struct nr_report *report, const char *call, int fd,
 {
 	char text[NARU_ADDR_TEXT + 16], where[NARU_ADDR_TEXT];
 	struct naru_addr local = nr_addr_none;
+	/* Only a connection has a peer. */
+	const struct naru_addr *peer =
+		result == 0 && strcmp(call, "connect") == 0 ? addr : NULL;
 
 	if (!report->fn || !report->calls)
 		return;
@@ -50,10 +57,12 @@ void nr_trace_addr(const struct nr_report *report, const char *call, int fd,
 	                                     .fd = fd,
 	                                     .result = result,
 	                                     .local = &local,
+	                                     .peer = peer,
 	                                     .text = text});
 }
 
-void nr_trace_close(const struct nr_report *report, int fd)
+void nr_trace_close(const struct nr_report *report, int fd, uint64_t id,
+                    const char *state)
 {
 	char text[16];
 
@@ -61,7 +70,9 @@ void nr_trace_close(const struct nr_report *report, int fd)
 		(void)snprintf(text, sizeof(text), "%d", fd);
 		nr_trace(report, &(struct nr_traced){.call = "close",
 		                                     .fd = fd,
-		                                     .text = text});
+		                                     .text = text,
+		                                     .state = state,
+		                                     .id = id});
 	}
 	nr_file_close(fd);
 }

@@ -18,7 +18,9 @@ struct nr_traced {
 	int fd;     /* that it was made on, or -1 */
 	int result; /* 0, a new descriptor, or -errno */
 	const struct naru_addr *local, *peer;
-	const char *text; /* its arguments, "3, 127.0.0.1:1060" */
+	const char *text;  /* its arguments, "3, 127.0.0.1:1060" */
+	const char *state; /* of the socket, where it cannot be asked for */
+	uint64_t id;       /* of the conversation, or 0 */
 };
 
 void nr_trace(const struct nr_report *report, const struct nr_traced *traced);
@@ -27,7 +29,9 @@ void nr_trace(const struct nr_report *report, const struct nr_traced *traced);
 void nr_trace_addr(const struct nr_report *report, const char *call, int fd,
                    const struct naru_addr *addr, int result);
 
-/* Closes a socket, and tells the state that it was in. */
-void nr_trace_close(const struct nr_report *report, int fd);
+/* Closes a socket, and tells the state that it was in: STATE where that is
+ * not null. ID is the conversation's, or 0. */
+void nr_trace_close(const struct nr_report *report, int fd, uint64_t id,
+                    const char *state);
 
 #endif

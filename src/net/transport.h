@@ -42,6 +42,7 @@ struct nr_link {
 	const struct nr_link_ops *ops;
 	int fd;
 	bool dialled; /* we asked for it, not the peer */
+	uint64_t id;  /* the conversation's */
 	const struct nr_report *report;
 };
 

@@ -96,7 +96,7 @@ static int unix_listen(const struct naru_addr *addr,
 			(void)nr_file_remove(nr_addr_path(addr));
 	}
 	if (err < 0)
-		nr_trace_close(options->report, fd);
+		nr_trace_close(options->report, fd, 0, NULL);
 	return err < 0 ? err : fd;
 }
 

@@ -19,7 +19,7 @@ pid_t nr_process_fork(void)
 
 	if (pid < 0)
 		return -errno;
-	if (pid == 0)
+	if (pid == 0 && __fpending(stdout) > 0)
 		__fpurge(stdout);
 	return pid;
 }
@@ -27,7 +27,8 @@ pid_t nr_process_fork(void)
 _Noreturn void nr_process_exit(int status)
 {
 	/* Nobody is left to tell where this fails. */
-	(void)fflush(stdout);
+	if (__fpending(stdout) > 0)
+		(void)fflush(stdout);
 	_exit(status);
 }
 

@@ -105,7 +105,7 @@ static bool is_connections_own(int err)
 }
 
 static void trace_accept(struct nr_listener *listener, int result,
-                         const struct naru_addr *peer)
+                         const struct naru_addr *peer, uint64_t id)
 {
 	const struct nr_report *to = &listener->server->settings.report;
 	struct naru_addr local = listener->addr;
@@ -122,7 +122,8 @@ static void trace_accept(struct nr_listener *listener, int result,
 	                                 .result = result,
 	                                 .local = &local,
 	                                 .peer = result >= 0 ? peer : NULL,
-	                                 .text = text});
+	                                 .text = text,
+	                                 .id = id});
 }
 
 static void report_limit(struct naru_server *server)
@@ -155,10 +156,11 @@ void nr_admission_ready(struct nr_source *source)
 	accepted.fd = nr_socket_accept(source->fd, &accepted.peer);
 	if (accepted.fd == -EAGAIN)
 		return;
-	trace_accept(listener, accepted.fd, &accepted.peer);
+	if (accepted.fd >= 0)
+		accepted.id = ++server->last_id;
+	trace_accept(listener, accepted.fd, &accepted.peer, accepted.id);
 	if (accepted.fd >= 0) {
 		accepted.listener = (unsigned)(listener - server->listeners);
-		accepted.id = ++server->last_id;
 		offer(server, accepted);
 	} else if (!is_connections_own(accepted.fd)) {
 		rest(server, accepted.fd);
@@ -197,6 +199,7 @@ int64_t nr_admission_prepare(struct naru_server *server)
 void nr_admission_end(struct naru_server *server)
 {
 	if (server->holding)
-		nr_trace_close(&server->settings.report, server->held.fd);
+		nr_trace_close(&server->settings.report, server->held.fd, 0,
+		               NULL);
 	server->holding = false;
 }

@@ -57,7 +57,10 @@ static void close_listener(struct nr_listener *listener)
 	    now.device == listener->file.device &&
 	    now.inode == listener->file.inode)
 		(void)nr_file_remove(path);
-	nr_trace_close(&listener->server->settings.report, listener->source.fd);
+	/* After a refusal the descriptor names something else: it was
+	 * listening until then. */
+	nr_trace_close(&listener->server->settings.report, listener->source.fd,
+	               0, listener->refused ? "LISTEN" : NULL);
 	listener->source.fd = -1;
 }
 
@@ -202,8 +205,10 @@ void nr_listeners_refuse(struct naru_server *server)
 	atomic_fetch_add(&server->refusers, 1);
 	if (!atomic_exchange(&server->refusing, true) &&
 	    server->owner == nr_process_id())
-		for (unsigned i = 0; i < server->listener_count; i++)
+		for (unsigned i = 0; i < server->listener_count; i++) {
+			server->listeners[i].refused = true;
 			nr_file_replace(server->listeners[i].source.fd,
 			                server->stop.fd);
+		}
 	atomic_fetch_sub(&server->refusers, 1);
 }

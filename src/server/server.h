@@ -26,6 +26,7 @@ struct nr_listener {
 	const struct nr_transport *transport;
 	struct naru_addr addr;  /* with its real port */
 	struct nr_file_id file; /* of a unix socket with a path */
+	_Atomic bool refused;   /* somebody else closed it already */
 	bool wildcard;          /* conversations ask for their own address */
 	naru_talk *talk;
 	void *arg;
@@ -57,7 +58,7 @@ struct naru_server {
 	struct nr_source stop;   /* an event */
 	struct nr_source cancel; /* a timer, set when the drain begins */
 	bool stopping, cancelled;
-	_Atomic bool asked;      /* to stop, in this process */
+	_Atomic bool asked; /* to stop, in this process */
 
 	/* Admission. */
 	struct nr_source wake;   /* an event, set for the accepting strand */

@@ -353,13 +353,14 @@ static void say_connected(const struct call *call, struct naru_conv *conv)
 
 	nr_tool_addr_text(local, naru_local(conv));
 	nr_tool_addr_text(peer, naru_peer(conv));
-	nr_tool_log(&call->log, NR_TOOL_LOG_CONVERSATIONS,
-	            "connected: %s -> %s", local, peer);
 	if (isatty(STDIN_FILENO))
 		nr_tool_say("naru",
-		            "connected to %s; type a message and press enter, "
-		            "end with ^D",
-		            peer);
+		            "connected: %s -> %s; type a message and press "
+		            "enter, end with ^D",
+		            local, peer);
+	else
+		nr_tool_log(&call->log, NR_TOOL_LOG_CONVERSATIONS,
+		            "connected: %s -> %s", local, peer);
 }
 
 /* A person may think, and a pipe may stand still, for as long as they like:

@@ -420,14 +420,24 @@ static void say_listening(const struct serve *serve, struct naru_server *server)
 /* How to talk to it; "*" is no host that a client could call. */
 static void say_hint(const struct serve *serve, const char *ready)
 {
-	const char *text = ready;
+	const char *text = ready, *host = "", *port;
 
-	if (strncmp(text, "tcp://", 6) == 0)
-		text += 6;
+	if (strncmp(text, "tcp://", 6) != 0) {
+		nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
+		            "talk to it with: %s call %s",
+		            program_invocation_name, text);
+		return;
+	}
+	text += 6;
+	if (*text == '*') {
+		host = "localhost";
+		text++;
+	}
+	port = strrchr(text, ':') + 1;
 	nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
-	            "talk to it with: naru call %s%s",
-	            *text == '*' ? "localhost" : "",
-	            *text == '*' ? text + 1 : text);
+	            "talk to it with: %s call %s%s, or ncat %s%.*s %s",
+	            program_invocation_name, host, text, host,
+	            (int)(port - 1 - text), text, port);
 }
 
 static int say_ready(const struct serve *serve, struct naru_server *server)

@@ -67,6 +67,11 @@ static const struct explanation {
 	{"close", 0, "ESTABLISHED",
          "this descriptor is given back; the connection lives on where "
          "another process holds it"},
+	{"close", 0, "CLOSE-WAIT",
+         "the peer had finished, and now we have too"},
+	{"close", 0, "CLOSED",
+         "both have finished; where we did first, the system keeps the "
+         "addresses for a minute (TIME-WAIT)"},
 	{"close", 0, NULL,
          "the descriptor is given back; the system does what is left to do"},
 };
@@ -117,8 +122,12 @@ const char *nr_tool_explain(char *buf, size_t size,
 		snprintf(
 			buf, size,
 			"a new socket for this conversation; the listening one "
-			"stays as it was (queue %u of %u)",
-			event->queued, event->backlog);
+			"stays as it was (queue %u of %u)%s",
+			event->queued, event->backlog,
+			event->state && strcmp(event->state, "CLOSE-WAIT") == 0
+				? "; its client has already sent all and "
+				  "finished"
+				: "");
 	else
 		snprintf(buf, size, "%s", sentence(event));
 	return buf;

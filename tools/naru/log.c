@@ -199,15 +199,41 @@ static void show_lost(const struct nr_tool_log *log,
 	            ending(how, event->status));
 }
 
+static void show_hand_over(const struct nr_tool_log *log,
+                           const struct naru_event *event)
+{
+	char peer[NARU_ADDR_TEXT], who[48] = "an idle thread";
+
+	if (log->verbosity < NR_TOOL_LOG_CALLS)
+		return;
+	if (event->pid)
+		snprintf(who, sizeof(who), "worker %" PRId64 ", which was idle",
+		         event->pid);
+	nr_tool_log(log, NR_TOOL_LOG_CALLS,
+	            "conversation %" PRIu64 ": socket %d, from %s, is handed "
+	            "to %s",
+	            event->id, event->fd, nr_tool_addr_text(peer, event->peer),
+	            who);
+}
+
+static void show_worker_begin(const struct nr_tool_log *log,
+                              const struct naru_event *event)
+{
+	char name[32] = "a thread";
+
+	if (event->pid)
+		snprintf(name, sizeof(name), "process %" PRId64, event->pid);
+	nr_tool_log(log, NR_TOOL_LOG_CALLS, "worker %d begins: %s",
+	            event->result, name);
+}
+
 static void show_worker(const struct nr_tool_log *log,
                         const struct naru_event *event)
 {
 	char how[64];
 
 	if (event->kind == NARU_EVENT_WORKER_BEGIN)
-		nr_tool_log(log, NR_TOOL_LOG_CALLS,
-		            "worker %" PRId64 " begins: there are %d now",
-		            event->pid, event->result);
+		show_worker_begin(log, event);
 	else if (event->result < 0)
 		nr_tool_log(log, NR_TOOL_LOG_ERROR,
 		            "worker %" PRId64 " died: %s", event->pid,
@@ -272,6 +298,7 @@ static void show_call(const struct nr_tool_log *log,
                       const struct naru_event *event)
 {
 	char call[NARU_ADDR_TEXT + 128], state[32] = "", why[256];
+	char whose[48] = "";
 	char names[TUPLE_TEXT] = "", result[32], speaker[48];
 	const char *gap = "";
 
@@ -290,9 +317,14 @@ static void show_call(const struct nr_tool_log *log,
 		tuple(names, log, event);
 		gap = "  ";
 	}
-	nr_tool_log(log, NR_TOOL_LOG_CALLS, "%-40s %-13s  %s%s%s%s", call,
+	/* Descriptors are used again and again: numbers of conversations are
+	 * not. */
+	if (event->id)
+		snprintf(whose, sizeof(whose), " (conversation %" PRIu64 ")",
+		         event->id);
+	nr_tool_log(log, NR_TOOL_LOG_CALLS, "%-46s %-13s  %s%s%s%s%s", call,
 	            state, names, gap, nr_tool_explain(why, sizeof(why), event),
-	            where(speaker, log));
+	            whose, where(speaker, log));
 }
 
 static void show_error(struct nr_tool_log *log, const struct naru_event *event)
@@ -322,6 +354,9 @@ void nr_tool_log_event(const struct naru_event *event, void *arg)
 		return;
 	case NARU_EVENT_LOST:
 		show_lost(log, event);
+		return;
+	case NARU_EVENT_HAND_OVER:
+		show_hand_over(log, event);
 		return;
 	case NARU_EVENT_WORKER_BEGIN:
 	case NARU_EVENT_WORKER_END:
