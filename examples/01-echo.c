@@ -5,22 +5,21 @@
  *     01-echo [ENDPOINT]               ncat localhost 1060
  *
  * The talk speaks with one peer and knows of no other. naru_serve() waits for
- * the peers and runs the talk for each, here in a thread of its own.
+ * the peers and runs the talk for each, here in a thread of its own; it returns
+ * only where it fails. Without an endpoint it serves localhost:1060.
  *
  * naru_recv() gives 1 for a line, 0 when the peer has finished, and less when
  * something went wrong. What the talk returns is how the conversation ended.
  */
 
-#include <stdio.h>
-
 #include <naru.h>
+#include <stdio.h>
 
 static int echo(struct naru_conv *conv, void *arg)
 {
 	struct naru_msg msg;
 	int err;
 
-	(void)arg;
 	while ((err = naru_recv(conv, &msg)) > 0)
 		if ((err = naru_send(conv, msg.data, msg.len)) < 0)
 			break;
@@ -29,9 +28,6 @@ static int echo(struct naru_conv *conv, void *arg)
 
 int main(int argc, char **argv)
 {
-	const char *endpoint = argc > 1 ? argv[1] : "tcp://localhost:1060";
-	int err = naru_serve(endpoint, echo, NULL, NULL);
-
-	fprintf(stderr, "01-echo: %s: %s\n", endpoint, naru_strerror(err));
+	puts(naru_strerror(naru_serve(argv[1], echo, NULL, NULL)));
 	return 1;
 }

@@ -242,7 +242,7 @@ int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
 	struct dialled *dialled;
 	int err;
 
-	if (!ret_conv || !endpoint)
+	if (!ret_conv)
 		return -EINVAL;
 	err = prepare(&dial, options);
 	if (err == 0)

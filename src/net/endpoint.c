@@ -14,6 +14,9 @@
 #include "net/addr.h"
 #include "net/transport.h"
 
+/* Where nobody says where. */
+#define ENDPOINT_DEFAULT "localhost"
+
 /* What is being read: the text, and the first thing that is wrong with it. */
 struct reading {
 	struct nr_cursor cursor;
@@ -231,8 +234,11 @@ static bool read_endpoint(struct reading *reading)
 int nr_endpoint_parse(const char *text, struct nr_endpoint *ret_endpoint,
                       struct nr_endpoint_error *ret_error)
 {
-	struct reading reading = {.cursor = nr_cursor(text, strlen(text))};
+	struct reading reading = {0};
 
+	if (!text)
+		text = ENDPOINT_DEFAULT;
+	reading.cursor = nr_cursor(text, strlen(text));
 	if (!read_endpoint(&reading)) {
 		nr_assert(reading.error.reason);
 		*ret_error = reading.error;
@@ -244,21 +250,18 @@ int nr_endpoint_parse(const char *text, struct nr_endpoint *ret_endpoint,
 
 int naru_endpoint_check(const char *endpoint, char *why, size_t size)
 {
-	struct nr_endpoint_error error = {1, "there is no text"};
+	struct nr_endpoint_error error;
 	struct nr_endpoint read;
 	/* A quoted text that is too long to be an endpoint is left out. */
-	char quoted[4 * NR_HOST_MAX + 64] = "";
-	int err = -NARU_EENDPOINT;
+	char quoted[4 * NR_HOST_MAX + 64];
+	int err = nr_endpoint_parse(endpoint, &read, &error);
 
-	if (endpoint) {
-		err = nr_endpoint_parse(endpoint, &read, &error);
-		if (nr_escape(endpoint, strlen(endpoint), quoted,
-		              sizeof(quoted)) < 0)
-			(void)snprintf(quoted, sizeof(quoted), "...");
-	}
-	if (err < 0 && why && size > 0)
-		(void)snprintf(why, size, "\"%s\": at byte %zu: %s", quoted,
-		               error.place, error.reason);
+	if (err == 0 || !why || size == 0)
+		return err;
+	if (nr_escape(endpoint, strlen(endpoint), quoted, sizeof(quoted)) < 0)
+		(void)snprintf(quoted, sizeof(quoted), "...");
+	(void)snprintf(why, size, "\"%s\": at byte %zu: %s", quoted,
+	               error.place, error.reason);
 	return err;
 }
 
