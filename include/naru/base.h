@@ -16,12 +16,18 @@
 #define NARU_VERSION_MINOR 1
 #define NARU_VERSION_PATCH 0
 
+/* What stands between these two is C, and seen from outside the library,
+ * whose other symbols are hidden. */
 #ifdef __cplusplus
-#define NARU_BEGIN_DECLS extern "C" {
-#define NARU_END_DECLS   }
+#define NARU_BEGIN_DECLS                                                       \
+	extern "C" {                                                           \
+	_Pragma("GCC visibility push(default)")
+#define NARU_END_DECLS                                                         \
+	_Pragma("GCC visibility pop")                                          \
+	}
 #else
-#define NARU_BEGIN_DECLS
-#define NARU_END_DECLS
+#define NARU_BEGIN_DECLS _Pragma("GCC visibility push(default)")
+#define NARU_END_DECLS   _Pragma("GCC visibility pop")
 #endif
 
 /* A call whose result must not be thrown away. */
