@@ -52,7 +52,8 @@ NARU_RESULT int naru_addr_host(const struct naru_addr *addr, char *buf,
  *     unix:@NAME            one in Linux's abstract namespace
  *
  * The port is 1060 where none is given, localhost means 127.0.0.1 and ::1, and
- * null is localhost:1060. Numbers are decimal without leading zeros; nothing may follow them.
+ * null is localhost:1060. Numbers are decimal without leading zeros; nothing
+ * may follow them.
  *
  * Returns 0, or -NARU_EENDPOINT and a sentence in WHY that quotes the text,
  * and names the place (counted in bytes from 1) and the reason. SIZE bytes of

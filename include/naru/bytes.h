@@ -60,8 +60,9 @@ NARU_RESULT ssize_t naru_read_exact(struct naru_conv *conv, void *buf,
  * same call with the same DATA and LEN goes on from there. Until then, where a
  * part was taken, every other write and naru_finish() return -EBUSY, and an
  * end of the conversation is a reset: the peer must not take the part for the
- * whole. Any other error ends the sending half: each later call that sends
- * returns the same error.
+ * whole. (Unix sockets know no reset; there it is an end like any other.) Any
+ * other error ends the sending half: each later call that sends returns the
+ * same error.
  *
  * Returns 0.
  */

@@ -12,7 +12,9 @@
  * and thrown away until it has finished too, under NARU_TIMEOUT_END; then the
  * socket is closed. (Closing at once would make the kernel reset the
  * connection and drop what was sent but not yet delivered.) Deferred calls
- * run last, the newest first. An end that lost bytes is an error.
+ * run last, the newest first. An end that lost bytes is an error, as far as
+ * that is known by then: where the peer had finished first, what the system has
+ * still to deliver is left to it.
  */
 
 #include <sys/types.h>
@@ -103,8 +105,9 @@ NARU_RESULT void *naru_alloc(struct naru_conv *conv, size_t size);
 
 /*
  * Calls FN(ARG) when the conversation ends, however it ends; the newest
- * first. By then the connection is closed; FN may use ARG and what
- * naru_alloc() gave, and must not use CONV.
+ * first. Only the strand that the talk began on may call this. By then the
+ * connection is closed; FN may use ARG and what naru_alloc() gave, and must not
+ * use CONV.
  *
  * Returns 0; where it fails (-ENOMEM, -EINVAL) FN is not called.
  */
@@ -155,7 +158,8 @@ NARU_RESULT int naru_join(struct naru_conv *conv);
  *
  * Timeouts do not apply to what the program reads and writes; the
  * conversation's deadline does. When that passes, or the conversation is
- * cancelled, the program's group gets SIGTERM, and SIGKILL two seconds later.
+ * cancelled, the program's group gets SIGTERM; what is left of it gets SIGKILL
+ * when the program has ended, and two seconds later at the longest.
  *
  * Returns 0 and in RET_STATUS the status as waitpid(2) gives it; -ENOENT,
  * -EACCES and the like, where the program cannot be started; -EBUSY where

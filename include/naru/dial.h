@@ -34,7 +34,8 @@ struct naru_dial_options {
  * in RET_CONV; the caller owns it and ends it with naru_close(). Every
  * address that the name has is tried in the resolver's order until one
  * answers, each for its share of the time that is left. OPTIONS may be null.
- * Waits.
+ * Waits; looking a name up takes as long as the system's resolver does, and
+ * the time that it took is not given back.
  *
  * When it returns, the connection has been put into the server's backlog; that
  * the server has accepted it is not implied.

@@ -149,21 +149,28 @@ static int connect_error(int err)
 	return err == -EINVAL ? -ENETUNREACH : err;
 }
 
+/* Whether FD is connected with itself: two sockets of this machine that call
+ * each other at the same time are connected, and so is one that happens to
+ * call the port that it was given. */
+static bool calls_itself(int fd)
+{
+	struct naru_addr local, peer;
+
+	return nr_socket_local(fd, &local) == 0 &&
+	       nr_socket_peer(fd, &peer) == 0 &&
+	       naru_addr_kind(&peer) != NARU_ADDR_UNIX &&
+	       nr_addr_equal(&local, &peer);
+}
+
 /* Connects FD; what came of it is told. */
 static int connect_told(struct dial *dial, int fd, const struct naru_addr *addr,
                         int64_t until)
 {
 	struct nr_io *io = dial->self->io;
 	int err = connect_error(io->ops->connect(io, fd, addr, until));
-	struct naru_addr local;
 
 	nr_trace_addr(&dial->report, "connect", fd, addr, err);
-	/* Two sockets of this machine that call each other at the same time
-	 * are connected, and so is one that happens to call itself. */
-	if (err == 0 && naru_addr_kind(addr) != NARU_ADDR_UNIX &&
-	    nr_socket_local(fd, &local) == 0 && nr_addr_equal(&local, addr))
-		err = -NARU_ESELF;
-	return err;
+	return err == 0 && calls_itself(fd) ? -NARU_ESELF : err;
 }
 
 /* One address, until UNTIL. Returns a connected socket. */
@@ -208,7 +215,9 @@ static int try_all(struct dial *dial, const struct naru_addr *addrs, int count,
 		                  share(dial->until, count - i));
 
 		if (fd >= 0) {
-			*ret_peer = addrs[i];
+			/* Who calls 0.0.0.0 reaches somebody else. */
+			if (nr_socket_peer(fd, ret_peer) < 0)
+				*ret_peer = addrs[i];
 			return fd;
 		}
 		if (i == 0 || rank(fd) > rank(best))
@@ -245,10 +254,11 @@ int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
 	if (!ret_conv)
 		return -EINVAL;
 	err = prepare(&dial, options);
-	if (err == 0)
-		err = nr_output_settle(dial.self, NULL);
-	if (err == 0)
-		err = find_addrs(&dial, addrs);
+	if (err < 0)
+		return err;
+	/* What cannot be sent is told to whoever writes there next. */
+	(void)nr_output_settle(dial.self, NULL, dial.until);
+	err = find_addrs(&dial, addrs);
 	if (err < 0)
 		return err;
 	dialled = malloc(sizeof(*dialled));

@@ -61,9 +61,12 @@ static int start(struct naru_conv *conv, naru_talk *fn, void *arg, bool counted,
 	                                   .arg = arg,
 	                                   .counted = counted};
 	nr_list_init(&companion->node);
-	/* The first companion is started by the only strand there is. */
-	if (!conv->out.shared)
+	/* The first companion is started by the only strand there is: what
+	 * several may ask for or use is prepared now. */
+	if (!conv->out.shared) {
+		(void)naru_local(conv);
 		conv->out.shared = true;
+	}
 	err = self->ops->spawn(self, &companion->strand, companion_main,
 	                       companion);
 	if (err < 0) {
@@ -156,9 +159,10 @@ int naru_join(struct naru_conv *conv)
 
 	if (!nr_conv_is(conv))
 		return -EINVAL;
-	err = nr_output_settle(self, conv);
-	if (err < 0)
-		return err;
+	/* What cannot be sent is told to whoever writes there next. */
+	(void)nr_output_settle(self, conv,
+	                       atomic_load_explicit(&conv->deadline,
+	                                            memory_order_relaxed));
 	while ((companion = oldest(conv)) != NULL) {
 		err = self->ops->wait(
 			self, companion->strand,

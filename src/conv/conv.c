@@ -84,14 +84,14 @@ static int lost(struct naru_conv *conv, int err)
 /* Reads and throws away what the peer still sends, until it has finished. */
 static int linger(struct naru_conv *conv)
 {
-	int64_t until = nr_conv_until(conv, NARU_TIMEOUT_END);
+	struct nr_input_wait wait = {NARU_TIMEOUT_END, -1};
 	ssize_t got;
 
 	do {
 		nr_input_take(conv, nr_input_left(conv));
-		got = nr_input_more(conv, NR_BUFFER_SIZE, until);
+		got = nr_input_more(conv, NR_BUFFER_SIZE, &wait);
 		/* A waiter looks at the time only where it has to wait. */
-		if (got > 0 && nr_now() >= until)
+		if (got > 0 && nr_now() >= wait.until)
 			got = -ETIMEDOUT;
 	} while (got > 0);
 	return got == 0 ? 0 : lost(conv, (int)got);
@@ -119,13 +119,16 @@ static int end_gracefully(struct naru_conv *conv)
 		                               : lost(conv, conv->in.err);
 	/* A message of which the peer would get a part only: an orderly end
 	 * would tell it that this is the whole. */
-	if (conv->out.torn_taken > 0) {
+	if (conv->out.torn_taken > 0 &&
+	    conv->out.torn_taken < conv->out.torn_len) {
 		nr_conv_break(conv);
 		return -ETIMEDOUT;
 	}
 	err = nr_output_flush(conv);
-	if (err < 0)
+	if (err < 0) {
+		nr_conv_break(conv);
 		return err;
+	}
 	/* Where the peer has finished, closing does the rest. */
 	if (conv->in.ended)
 		return 0;

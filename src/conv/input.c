@@ -105,12 +105,37 @@ static int make_room(struct naru_conv *conv, struct nr_io *io, size_t most)
 	return 0;
 }
 
-/* Receives into SPAN, after the strand's output has gone out. */
-static ssize_t receive(struct naru_conv *conv, struct nr_span *span,
-                       int64_t until)
+/* Whether receiving may go on after ERR. */
+static bool is_passing(ssize_t err)
+{
+	return err == -ETIMEDOUT || err == -ECANCELED || err == -ENOMEM;
+}
+
+/* Receives into SPAN what comes until UNTIL. */
+static ssize_t receive_until(struct naru_conv *conv, struct nr_span *span,
+                             int64_t until)
 {
 	struct nr_input *in = &conv->in;
-	struct nr_strand *self = nr_strand_self();
+	struct nr_io *io = nr_strand_self()->io;
+	ssize_t got;
+
+	got = conv->link.ops->recv(&conv->link, io, span, in->soon, until);
+	if (got > 0) {
+		in->total += (uint64_t)got;
+		in->soon = (size_t)got == span->len;
+	} else if (got == 0) {
+		in->ended = true;
+	} else if (!is_passing(got)) {
+		in->err = (int)got;
+	}
+	return got;
+}
+
+/* Receives into SPAN, after the strand's output has gone out. */
+static ssize_t receive(struct naru_conv *conv, struct nr_span *span,
+                       struct nr_input_wait *wait)
+{
+	struct nr_input *in = &conv->in;
 	ssize_t got;
 	int err;
 
@@ -118,23 +143,26 @@ static ssize_t receive(struct naru_conv *conv, struct nr_span *span,
 		return in->err;
 	if (in->ended)
 		return 0;
-	err = nr_output_settle(self, conv);
-	if (err < 0)
+	err = nr_output_settle(nr_strand_self(), conv,
+	                       wait->until < 0
+	                               ? nr_conv_until(conv, wait->timeout)
+	                               : wait->until);
+	if (is_passing(err))
 		return err;
-	got = conv->link.ops->recv(&conv->link, self->io, span, in->soon,
-	                           until);
-	if (got > 0) {
-		in->total += (uint64_t)got;
-		in->soon = (size_t)got == span->len;
-	} else if (got == 0) {
-		in->ended = true;
-	} else if (got != -ETIMEDOUT && got != -ECANCELED && got != -ENOMEM) {
-		in->err = (int)got;
+	if (err < 0) {
+		/* The peer takes no more; what it said before it went, which
+		 * may be why, is worth more than that it went. */
+		got = receive_until(conv, span, 0);
+		return got > 0 ? got : err;
 	}
-	return got;
+	/* The time begins when the peer has what it is to answer. */
+	if (wait->until < 0)
+		wait->until = nr_conv_until(conv, wait->timeout);
+	return receive_until(conv, span, wait->until);
 }
 
-ssize_t nr_input_more(struct naru_conv *conv, size_t most, int64_t until)
+ssize_t nr_input_more(struct naru_conv *conv, size_t most,
+                      struct nr_input_wait *wait)
 {
 	struct nr_input *in = &conv->in;
 	struct nr_io *io = nr_strand_self()->io;
@@ -149,7 +177,7 @@ ssize_t nr_input_more(struct naru_conv *conv, size_t most, int64_t until)
 	span = in->data ? (struct nr_span){in->data + in->end,
 	                                   in->size - in->end}
 	                : (struct nr_span){NULL, NR_BUFFER_SIZE};
-	got = receive(conv, &span, until);
+	got = receive(conv, &span, wait);
 	if (got > 0 && !in->data) {
 		in->data = span.data;
 		in->size = span.len;
@@ -176,18 +204,17 @@ static size_t move_out(struct naru_conv *conv, char *buf, size_t len)
 
 ssize_t naru_read(struct naru_conv *conv, void *buf, size_t len)
 {
+	struct nr_input_wait wait = {NARU_TIMEOUT_IDLE, -1};
 	struct nr_span span = {buf, len};
-	int64_t until;
 	ssize_t got;
 
 	if (!nr_conv_is(conv) || !buf || len == 0 || len > SSIZE_MAX)
 		return -EINVAL;
 	nr_input_end_view(conv);
 	if (nr_input_left(conv) == 0) {
-		until = nr_conv_until(conv, NARU_TIMEOUT_IDLE);
 		if (len >= DIRECT_SIZE)
-			return receive(conv, &span, until);
-		got = nr_input_more(conv, NR_BUFFER_SIZE, until);
+			return receive(conv, &span, &wait);
+		got = nr_input_more(conv, NR_BUFFER_SIZE, &wait);
 		if (got <= 0)
 			return got;
 	}
@@ -216,16 +243,17 @@ static int put_back(struct naru_conv *conv, const char *buf, size_t count)
 /* Waits for a first byte, so that the time for the rest begins with it. */
 static ssize_t await_first(struct naru_conv *conv)
 {
+	struct nr_input_wait wait = {NARU_TIMEOUT_IDLE, -1};
+
 	if (nr_input_left(conv) > 0)
 		return 1;
-	return nr_input_more(conv, NR_BUFFER_SIZE,
-	                     nr_conv_until(conv, NARU_TIMEOUT_IDLE));
+	return nr_input_more(conv, NR_BUFFER_SIZE, &wait);
 }
 
 ssize_t naru_read_exact(struct naru_conv *conv, void *buf, size_t len)
 {
+	struct nr_input_wait wait = {NARU_TIMEOUT_MESSAGE, -1};
 	struct nr_span span;
-	int64_t until;
 	size_t have;
 	ssize_t got;
 
@@ -237,11 +265,10 @@ ssize_t naru_read_exact(struct naru_conv *conv, void *buf, size_t len)
 	got = await_first(conv);
 	if (got <= 0)
 		return got;
-	until = nr_conv_until(conv, NARU_TIMEOUT_MESSAGE);
 	have = move_out(conv, buf, len);
 	while (have < len) {
 		span = (struct nr_span){(char *)buf + have, len - have};
-		got = receive(conv, &span, until);
+		got = receive(conv, &span, &wait);
 		if (got <= 0) {
 			int err = put_back(conv, buf, have);
 

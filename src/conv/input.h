@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "naru/conv.h"
+
 struct naru_conv;
 
 struct nr_input {
@@ -40,13 +42,21 @@ void nr_input_end_view(struct naru_conv *conv);
 /* How many bytes are unread. */
 size_t nr_input_left(const struct naru_conv *conv);
 
+/* A wait for bytes: what for, and until when, which is -1 until it begins. */
+struct nr_input_wait {
+	enum naru_timeout timeout;
+	int64_t until;
+};
+
 /*
  * Receives more behind what is unread, into a buffer that holds at most MOST
- * bytes unread. The strand's output goes out first. Returns how many bytes
+ * bytes unread. The strand's output goes out first, and then WAIT begins where
+ * it has not begun yet. Returns how many bytes
  * came, 0 at the peer's end, or an error; -NARU_ETOOBIG where MOST are unread
  * already.
  */
-ssize_t nr_input_more(struct naru_conv *conv, size_t most, int64_t until);
+ssize_t nr_input_more(struct naru_conv *conv, size_t most,
+                      struct nr_input_wait *wait);
 
 /* COUNT bytes have been read. */
 void nr_input_take(struct naru_conv *conv, size_t count);

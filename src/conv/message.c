@@ -68,7 +68,8 @@ static int scan_line(struct naru_conv *conv, struct naru_msg *ret_msg)
 
 int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg)
 {
-	int64_t until = -1;
+	struct nr_input_wait first = {NARU_TIMEOUT_IDLE, -1};
+	struct nr_input_wait rest = {NARU_TIMEOUT_MESSAGE, -1};
 	ssize_t got;
 	size_t most;
 	int found;
@@ -80,20 +81,13 @@ int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg)
 	if (most < NR_BUFFER_SIZE)
 		most = NR_BUFFER_SIZE;
 	while ((found = scan_line(conv, ret_msg)) == 0) {
-		bool first = nr_input_left(conv) == 0;
+		bool begun = nr_input_left(conv) > 0;
 
-		if (first)
-			until = nr_conv_until(conv, NARU_TIMEOUT_IDLE);
-		else if (until < 0)
-			until = nr_conv_until(conv, NARU_TIMEOUT_MESSAGE);
-		got = nr_input_more(conv, most, until);
+		got = nr_input_more(conv, most, begun ? &rest : &first);
 		if (got == 0)
-			return first ? 0 : -NARU_ECUT;
+			return begun ? -NARU_ECUT : 0;
 		if (got < 0)
 			return (int)got;
-		/* The time for the rest begins with the first byte. */
-		if (first)
-			until = -1;
 	}
 	return found;
 }

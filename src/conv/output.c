@@ -232,7 +232,8 @@ static int state(const struct nr_output *out)
 	return out->finished ? -EPIPE : 0;
 }
 
-static int flush_locked(struct naru_conv *conv)
+/* Sends what is in the buffer, until LIMIT at the longest. */
+static int flush_locked(struct naru_conv *conv, int64_t limit)
 {
 	struct nr_output *out = &conv->out;
 	int64_t until = -1;
@@ -240,7 +241,9 @@ static int flush_locked(struct naru_conv *conv)
 
 	while (err == 0 && nr_output_pending(conv) > 0) {
 		if (until < 0)
-			until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
+			until = nr_time_min(limit,
+			                    nr_conv_until(conv,
+			                                  NARU_TIMEOUT_WRITE));
 		err = send_some(conv, NULL, 0, until);
 	}
 	return err;
@@ -263,21 +266,30 @@ int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
 		out->torn = call;
 		out->torn_len = len;
 		out->torn_taken = err < 0 ? taken : 0;
-		if (!note_written(conv, self) && err == 0)
-			err = flush_locked(conv);
+		if (!note_written(conv, self) && err == 0) {
+			err = flush_locked(conv, NR_NEVER);
+			/* All of it was taken, and it will be called again. */
+			if (err == -ETIMEDOUT || err == -ENOMEM)
+				out->torn_taken = len;
+		}
 	}
 	unlock(out);
 	return err;
 }
 
-int nr_output_flush(struct naru_conv *conv)
+static int flush_until(struct naru_conv *conv, int64_t limit)
 {
 	int err;
 
 	lock(&conv->out);
-	err = flush_locked(conv);
+	err = flush_locked(conv, limit);
 	unlock(&conv->out);
 	return err;
+}
+
+int nr_output_flush(struct naru_conv *conv)
+{
+	return flush_until(conv, NR_NEVER);
 }
 
 int nr_output_finish(struct naru_conv *conv)
@@ -288,7 +300,7 @@ int nr_output_finish(struct naru_conv *conv)
 
 	lock(out);
 	if (!out->finished) {
-		err = out->torn_taken ? -EBUSY : flush_locked(conv);
+		err = out->torn_taken ? -EBUSY : flush_locked(conv, NR_NEVER);
 		if (err == 0) {
 			err = link->ops->finish(
 				link, nr_strand_self()->io,
@@ -300,7 +312,8 @@ int nr_output_finish(struct naru_conv *conv)
 	return err;
 }
 
-/* One conversation at home with SELF to which it wrote, held; or null. */
+/* One conversation at home with SELF to which it wrote and for which it has not
+ * sent in this round, held; or null. */
 static struct naru_conv *hold_written(struct nr_strand *self)
 {
 	struct nr_list *node, *after;
@@ -311,8 +324,10 @@ static struct naru_conv *hold_written(struct nr_strand *self)
 		struct naru_conv *conv =
 			nr_list_entry(node, struct naru_conv, out.at_home);
 
-		if (atomic_exchange_explicit(&conv->out.home_wrote, false,
+		if (conv->out.round != self->round &&
+		    atomic_exchange_explicit(&conv->out.home_wrote, false,
 		                             memory_order_relaxed)) {
+			conv->out.round = self->round;
 			conv->out.holds++;
 			found = conv;
 			break;
@@ -322,35 +337,48 @@ static struct naru_conv *hold_written(struct nr_strand *self)
 	return found;
 }
 
-static void release(struct naru_conv *conv)
+/* Lets go of CONV; where it has not been sent for, the next round does. */
+static void release(struct naru_conv *conv, bool sent)
 {
 	nr_mutex_lock(&homes_lock);
+	if (!sent)
+		atomic_store_explicit(&conv->out.home_wrote, true,
+		                      memory_order_relaxed);
 	nr_assert(conv->out.holds > 0);
 	if (--conv->out.holds == 0)
 		nr_cond_broadcast(&homes_released);
 	nr_mutex_unlock(&homes_lock);
 }
 
-int nr_output_settle(struct nr_strand *self, struct naru_conv *conv)
+/* Whether a flush that came to ERR is to be tried again. */
+static bool is_unfinished(int err)
+{
+	return err == -ETIMEDOUT || err == -ENOMEM;
+}
+
+int nr_output_settle(struct nr_strand *self, struct naru_conv *conv,
+                     int64_t until)
 {
 	struct naru_conv *other;
 	int result = 0, err;
 
 	if (self->wrote) {
 		self->wrote = false;
-		err = nr_output_flush(self->own);
-		self->wrote = err == -ETIMEDOUT || err == -ENOMEM;
+		err = flush_until(self->own,
+		                  self->own == conv ? NR_NEVER : until);
+		self->wrote = is_unfinished(err);
 		if (self->own == conv)
 			result = err;
 	}
 	if (atomic_load_explicit(&self->dialled_count, memory_order_relaxed) ==
 	    0)
 		return result;
+	self->round++;
 	while ((other = hold_written(self)) != NULL) {
-		err = nr_output_flush(other);
+		err = flush_until(other, other == conv ? NR_NEVER : until);
 		if (other == conv)
 			result = err;
-		release(other);
+		release(other, !is_unfinished(err));
 	}
 	return result;
 }
@@ -358,6 +386,8 @@ int nr_output_settle(struct nr_strand *self, struct naru_conv *conv)
 void nr_output_settle_in(struct naru_conv *conv, struct nr_strand *self)
 {
 	conv->out.shared = true;
+	/* Asked for while nobody else can ask. */
+	(void)naru_local(conv);
 	if (self->homeless)
 		return;
 	conv->out.home = self;
@@ -388,7 +418,7 @@ void nr_output_forget_strand(struct nr_strand *strand)
 
 	/* What it wrote last goes out with it. Where that fails, the error is
 	 * kept for the conversation's next write. */
-	(void)nr_output_settle(strand, NULL);
+	(void)nr_output_settle(strand, NULL, NR_NEVER);
 	nr_mutex_lock(&homes_lock);
 	nr_list_for_each (node, after, &strand->dialled) {
 		struct naru_conv *conv =

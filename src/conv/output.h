@@ -43,6 +43,7 @@ struct nr_output {
 	                                     null */
 	struct nr_list at_home;           /* its node there */
 	_Atomic bool home_wrote;          /* since home last waited */
+	unsigned round; /* of home's waits, in which it was last sent for */
 	unsigned holds; /* by home, while it sends without being asked */
 };
 
@@ -66,9 +67,12 @@ int nr_output_finish(struct naru_conv *conv);
 /*
  * What a strand does before it waits: sends what it wrote, to whomever. What
  * goes wrong with CONV, which may be null, is returned; with another
- * conversation, it is kept for that one's next write.
+ * conversation, it is kept for that one's next write, and that one is not
+ * waited for longer than UNTIL: a peer that does not take its bytes is none of
+ * the others' business.
  */
-int nr_output_settle(struct nr_strand *self, struct naru_conv *conv);
+int nr_output_settle(struct nr_strand *self, struct naru_conv *conv,
+                     int64_t until);
 
 /* A dialled conversation is at home with SELF from now on. */
 void nr_output_settle_in(struct naru_conv *conv, struct nr_strand *self);

@@ -151,20 +151,17 @@ static int look_for_end(struct nr_io *io, pid_t pid, int64_t deadline,
 	return err;
 }
 
-/* Ends a program that must not be waited for any more. */
+/* Ends a program that must not be waited for any more, and what is left of its
+ * group when it has ended or had its time. */
 static void end_program(pid_t pid, int *ret_status)
 {
 	int64_t until = nr_time_add(nr_now(), TERMINATE_NS);
 
 	nr_process_terminate_group(pid);
-	while (!nr_process_reap(pid, false, ret_status)) {
-		if (nr_now() >= until) {
-			nr_process_kill_group(pid);
-			(void)nr_process_reap(pid, true, ret_status);
-			return;
-		}
+	while (!nr_process_has_ended(pid) && nr_now() < until)
 		(void)nr_poll(NULL, 0, nr_time_add(nr_now(), NR_NS_PER_MS));
-	}
+	nr_process_kill_group(pid);
+	(void)nr_process_reap(pid, true, ret_status);
 }
 
 /* Waits for the program's end, and reaps it. Where it had to be ended, why. */

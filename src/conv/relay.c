@@ -10,6 +10,7 @@
 /* One direction: from FROM to TO, until FROM's peer has finished. */
 static int carry(struct naru_conv *from, struct naru_conv *to)
 {
+	struct nr_input_wait wait;
 	ssize_t got;
 	int err;
 
@@ -24,8 +25,11 @@ static int carry(struct naru_conv *from, struct naru_conv *to)
 				return err;
 			nr_input_take(from, left);
 		}
-		got = nr_input_more(from, NR_BUFFER_SIZE,
-		                    nr_conv_until(from, NARU_TIMEOUT_IDLE));
+		wait = (struct nr_input_wait){NARU_TIMEOUT_IDLE, -1};
+		got = nr_input_more(from, NR_BUFFER_SIZE, &wait);
+		/* Breaking ends receiving as the peer's end would. */
+		if (got == 0 && atomic_load(&from->broken))
+			return -ECANCELED;
 		if (got == 0)
 			return naru_finish(to);
 		if (got < 0)
@@ -41,7 +45,10 @@ static int carry_or_break(struct naru_conv *from, struct naru_conv *to)
 {
 	int err = carry(from, to);
 
-	if (err < 0 && err != -ECANCELED) {
+	/* What the other direction's breaking led to is not what broke. */
+	if (err < 0 && (atomic_load(&from->broken) || atomic_load(&to->broken)))
+		return -ECANCELED;
+	if (err < 0) {
 		nr_conv_break(from);
 		nr_conv_break(to);
 	}
@@ -61,7 +68,7 @@ int naru_relay(struct naru_conv *a, struct naru_conv *b)
 
 	if (!nr_conv_is(a) || !nr_conv_is(b) || a == b)
 		return -EINVAL;
-	err = nr_output_settle(self, a);
+	err = nr_output_settle(self, a, NR_NEVER);
 	if (err == 0)
 		err = nr_companion_start(a, carry_from, b, &companion);
 	if (err != 0)

@@ -45,7 +45,8 @@ struct nr_strand {
 	bool wrote;             /* to its own, since it last waited */
 	struct nr_list dialled; /* conversations; see output.h */
 	_Atomic unsigned dialled_count;
-	bool homeless; /* nothing can be at home with it */
+	unsigned round; /* of its waits; see output.c */
+	bool homeless;  /* nothing can be at home with it */
 };
 
 void nr_strand_init(struct nr_strand *strand, const struct nr_strand_ops *ops,

@@ -71,15 +71,14 @@ int64_t naru_now(void)
 int naru_sleep(int64_t ms)
 {
 	struct nr_strand *self = nr_strand_self();
-	int err;
+	int64_t until;
 
 	if (ms < 0)
 		return -EINVAL;
-	err = nr_output_settle(self, NULL);
-	if (err < 0)
-		return err;
-	return self->io->ops->sleep(self->io,
-	                            nr_time_add(nr_now(), nr_ns_from_ms(ms)));
+	until = nr_time_add(nr_now(), nr_ns_from_ms(ms));
+	/* What cannot be sent is told to whoever writes there next. */
+	(void)nr_output_settle(self, NULL, until);
+	return self->io->ops->sleep(self->io, until);
 }
 
 int naru_offload(int (*fn)(void *arg), void *arg)
@@ -89,8 +88,7 @@ int naru_offload(int (*fn)(void *arg), void *arg)
 
 	if (!fn)
 		return -EINVAL;
-	err = nr_output_settle(self, NULL);
-	if (err == 0)
-		err = self->io->ops->sleep(self->io, 0);
+	(void)nr_output_settle(self, NULL, NR_NEVER);
+	err = self->io->ops->sleep(self->io, 0);
 	return err < 0 ? err : fn(arg);
 }

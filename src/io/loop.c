@@ -28,7 +28,7 @@ int nr_loop_add(struct nr_loop *loop, struct nr_source *source)
 {
 	nr_assert(source->fd >= 0 && source->ready);
 	source->listening = true;
-	return nr_watch_add(loop->watch, source->fd, 1, source);
+	return nr_watch_add(loop->watch, source->fd, source);
 }
 
 int nr_loop_listen(struct nr_loop *loop, struct nr_source *source, bool on)
@@ -37,7 +37,9 @@ int nr_loop_listen(struct nr_loop *loop, struct nr_source *source, bool on)
 
 	if (source->listening == on)
 		return 0;
-	err = nr_watch_change(loop->watch, source->fd, on, source);
+	/* Taken out, not masked: an end or an error would be told still. */
+	err = on ? nr_watch_add(loop->watch, source->fd, source)
+	         : nr_watch_remove(loop->watch, source->fd);
 	if (err == 0)
 		source->listening = on;
 	return err;

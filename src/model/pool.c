@@ -70,8 +70,8 @@ static void *worker_main(void *arg)
 		host->converse(host, &worker->accepted);
 		become_idle(worker);
 	}
-	nr_strand_enter(NULL);
 	nr_strand_thread_fini(&thread);
+	nr_strand_enter(NULL);
 	return NULL;
 }
 

@@ -89,9 +89,12 @@ static _Noreturn void worker_main(struct nr_model *model, int channel)
 		/* The accepting process is gone, or wants us to go. */
 		if (got <= 0)
 			nr_process_exit(0);
+		/* There was no room for the descriptor: another worker will
+		 * have some. */
+		if (fd < 0)
+			nr_process_exit(1);
 		accepted.fd = fd;
-		if (fd >= 0)
-			host->converse(host, &accepted);
+		host->converse(host, &accepted);
 		if (nr_socket_send_message(channel, &idle, 1, -1) < 0)
 			nr_process_exit(0);
 	}

@@ -94,8 +94,8 @@ static void *thread_main(void *arg)
 	nr_strand_thread_init(&thread, host->cancel, host->stack_size);
 	nr_strand_enter(&thread.strand);
 	host->converse(host, &self->accepted);
-	nr_strand_enter(NULL);
 	nr_strand_thread_fini(&thread);
+	nr_strand_enter(NULL);
 	leave(self);
 	return NULL;
 }

@@ -39,7 +39,8 @@ struct nr_endpoint_error {
 	const char *reason;
 };
 
-/* Reads TEXT; null stands for the default, localhost:1060. Returns 0, or -NARU_EENDPOINT and where and why. */
+/* Reads TEXT; null stands for the default, localhost:1060. Returns 0, or
+ * -NARU_EENDPOINT and where and why. */
 int nr_endpoint_parse(const char *text, struct nr_endpoint *ret_endpoint,
                       struct nr_endpoint_error *ret_error);
 

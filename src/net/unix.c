@@ -32,19 +32,31 @@ static int is_answered(const struct naru_addr *addr)
 }
 
 /*
- * Keeps two servers that start at the same time from replacing each other's
- * sockets: whoever replaces the file ID holds an abstract name meanwhile,
- * which vanishes with its holder. Returns a descriptor, or -EADDRINUSE.
+ * Keeps two servers that start at the same time from taking each other's
+ * file, which nobody answers on between bind() and listen(), for a dead one:
+ * whoever makes a listener of PATH holds an abstract name meanwhile, made of
+ * the directory and the file's name, which vanishes with its holder. Returns a
+ * descriptor, or -EADDRINUSE.
  */
-static int lock_replacement(const struct nr_file_id *id)
+static int lock_path(const char *path)
 {
+	const char *slash = strrchr(path, '/');
+	char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 2];
+	uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+	struct nr_file_id dir;
 	struct naru_addr addr;
-	char name[64];
-	int fd, err;
-	int len = snprintf(name, sizeof(name), "naru-replace-%llx-%llx",
-	                   (unsigned long long)id->device,
-	                   (unsigned long long)id->inode);
+	int fd, err, len;
 
+	(void)snprintf(name, sizeof(name), "%.*s.",
+	               slash ? (int)(slash - path) + 1 : 0, path);
+	err = nr_file_identify(name, &dir);
+	if (err < 0)
+		return err;
+	for (const char *at = slash ? slash + 1 : path; *at; at++)
+		hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+	len = snprintf(name, sizeof(name), "naru-listen-%llx-%llx-%llx",
+	               (unsigned long long)dir.device,
+	               (unsigned long long)dir.inode, (unsigned long long)hash);
 	if (!nr_addr_unix(name, (size_t)len, true, &addr))
 		return -EINVAL;
 	fd = nr_socket_open(AF_UNIX);
@@ -62,41 +74,49 @@ static int bind_in_place(int fd, const struct naru_addr *addr,
 {
 	const char *path = nr_addr_path(addr);
 	struct nr_file_id id, id_now;
-	int lock, answered, err;
+	int answered, err = -EADDRINUSE;
 
 	if (!path || nr_file_identify(path, &id) < 0 || !id.is_socket)
 		return -EADDRINUSE;
-	lock = lock_replacement(&id);
-	if (lock < 0)
-		return lock;
-	err = -EADDRINUSE;
 	answered = is_answered(addr);
 	if (answered == 0 && nr_file_identify(path, &id_now) == 0 &&
 	    id_now.device == id.device && id_now.inode == id.inode)
 		err = nr_file_remove(path);
-	if (err == 0)
-		err = nr_stream_bind(fd, addr, report);
-	nr_file_close(lock);
+	return err == 0 ? nr_stream_bind(fd, addr, report) : err;
+}
+
+static int bind_and_listen(int fd, const struct naru_addr *addr,
+                           const struct nr_listen *options)
+{
+	int err = nr_stream_bind(fd, addr, options->report);
+
+	if (err == -EADDRINUSE)
+		err = bind_in_place(fd, addr, options->report);
+	if (err < 0)
+		return err;
+	err = nr_stream_listen(fd, options);
+	if (err < 0 && nr_addr_path(addr))
+		(void)nr_file_remove(nr_addr_path(addr));
 	return err;
 }
 
 static int unix_listen(const struct naru_addr *addr,
                        const struct nr_listen *options)
 {
-	int fd = nr_stream_open(addr, options->report), err;
+	const char *path = nr_addr_path(addr);
+	int lock = -1, fd, err;
 
-	if (fd < 0)
-		return fd;
-	err = nr_stream_bind(fd, addr, options->report);
-	if (err == -EADDRINUSE)
-		err = bind_in_place(fd, addr, options->report);
-	if (err == 0) {
-		err = nr_stream_listen(fd, options);
-		if (err < 0 && nr_addr_path(addr))
-			(void)nr_file_remove(nr_addr_path(addr));
+	if (path) {
+		lock = lock_path(path);
+		if (lock < 0)
+			return lock;
 	}
-	if (err < 0)
+	err = fd = nr_stream_open(addr, options->report);
+	if (fd >= 0)
+		err = bind_and_listen(fd, addr, options);
+	if (fd >= 0 && err < 0)
 		nr_trace_close(options->report, fd, 0, NULL);
+	nr_file_close(lock);
 	return err < 0 ? err : fd;
 }
 

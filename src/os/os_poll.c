@@ -45,27 +45,21 @@ int nr_watch_open(void)
 	return watch < 0 ? -errno : watch;
 }
 
-static int control(int watch, int what, int fd, int input, void *data)
+static int control(int watch, int what, int fd, void *data)
 {
-	struct epoll_event event = {.events = input ? EPOLLIN : 0,
-	                            .data.ptr = data};
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = data};
 
 	return epoll_ctl(watch, what, fd, &event) < 0 ? -errno : 0;
 }
 
-int nr_watch_add(int watch, int fd, int input, void *data)
+int nr_watch_add(int watch, int fd, void *data)
 {
-	return control(watch, EPOLL_CTL_ADD, fd, input, data);
-}
-
-int nr_watch_change(int watch, int fd, int input, void *data)
-{
-	return control(watch, EPOLL_CTL_MOD, fd, input, data);
+	return control(watch, EPOLL_CTL_ADD, fd, data);
 }
 
 int nr_watch_remove(int watch, int fd)
 {
-	return control(watch, EPOLL_CTL_DEL, fd, 0, NULL);
+	return control(watch, EPOLL_CTL_DEL, fd, NULL);
 }
 
 int nr_watch_wait(int watch, void **ret_data, unsigned most, int64_t until)

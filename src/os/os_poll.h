@@ -17,10 +17,8 @@ int nr_poll(struct pollfd *fds, unsigned count, int64_t until);
 /* A descriptor that watches others. */
 int nr_watch_open(void);
 
-/* Watches FD for input, or for nothing but its end where INPUT is 0; DATA
- * comes back with its events. */
-int nr_watch_add(int watch, int fd, int input, void *data);
-int nr_watch_change(int watch, int fd, int input, void *data);
+/* Watches FD for input and for its end; DATA comes back with its events. */
+int nr_watch_add(int watch, int fd, void *data);
 int nr_watch_remove(int watch, int fd);
 
 /*

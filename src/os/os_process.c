@@ -61,6 +61,16 @@ int nr_process_reap(pid_t pid, bool wait, int *ret_status)
 	return 1;
 }
 
+bool nr_process_has_ended(pid_t pid)
+{
+	siginfo_t info = {0};
+
+	/* One that somebody else has reaped has ended too. */
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) <
+	               0 ||
+	       info.si_pid == pid;
+}
+
 void nr_process_terminate(pid_t pid)
 {
 	nr_assert(pid > 0);

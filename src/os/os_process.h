@@ -30,6 +30,10 @@ int nr_process_watch(pid_t pid);
  */
 int nr_process_reap(pid_t pid, bool wait, int *ret_status);
 
+/* Whether the child PID has ended; it is not reaped, so that nobody else can
+ * get its number. */
+bool nr_process_has_ended(pid_t pid);
+
 /* Sends a signal; one that is gone already is none of our worry. */
 void nr_process_terminate(pid_t pid);
 void nr_process_kill(pid_t pid);

@@ -124,6 +124,18 @@ int nr_socket_local(int fd, struct naru_addr *ret_addr)
 	return 0;
 }
 
+int nr_socket_peer(int fd, struct naru_addr *ret_addr)
+{
+	struct naru_addr addr = {.len = sizeof(addr.as)};
+
+	if (getpeername(fd, &addr.as.any, &addr.len) < 0)
+		return -errno;
+	if (addr.len > sizeof(addr.as))
+		addr.len = sizeof(addr.as);
+	*ret_addr = addr;
+	return 0;
+}
+
 ssize_t nr_socket_recv(int fd, void *buf, size_t len)
 {
 	ssize_t got;
@@ -154,9 +166,13 @@ int nr_socket_finish(int fd)
 void nr_socket_abort(int fd)
 {
 	const struct linger now = {.l_onoff = 1, .l_linger = 0};
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	(void)shutdown(fd, SHUT_RD);
+	/* Resets a TCP connection now, and wakes whoever waits, to write too
+	 * (connect(2)); a unix socket knows no reset. */
+	if (connect(fd, &none, sizeof(none)) < 0)
+		(void)shutdown(fd, SHUT_RDWR);
 }
 
 int nr_socket_reuse_addr(int fd)

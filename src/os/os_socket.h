@@ -36,6 +36,7 @@ int nr_socket_connect(int fd, const struct naru_addr *addr);
 int nr_socket_error(int fd);
 
 int nr_socket_local(int fd, struct naru_addr *ret_addr);
+int nr_socket_peer(int fd, struct naru_addr *ret_addr);
 
 /* At once, or -EAGAIN. 0 is the peer's end. */
 ssize_t nr_socket_recv(int fd, void *buf, size_t len);
