@@ -363,6 +363,7 @@ int nr_output_settle(struct nr_strand *self, struct naru_conv *conv,
 	int result = 0, err;
 
 	if (self->wrote) {
+		nr_assert(self->own);
 		self->wrote = false;
 		err = flush_until(self->own,
 		                  self->own == conv ? NR_NEVER : until);

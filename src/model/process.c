@@ -125,12 +125,10 @@ static int process_take(struct nr_model *model,
 	if (!child)
 		return -ENOMEM;
 	pid = nr_process_fork();
-	if (pid == 0) {
+	if (pid <= 0) {
 		free(child);
-		child_main(model, accepted);
-	}
-	if (pid < 0) {
-		free(child);
+		if (pid == 0)
+			child_main(model, accepted);
 		return (int)pid;
 	}
 	*child = (struct child){.model = model,
