@@ -196,6 +196,7 @@ static size_t move_out(struct naru_conv *conv, char *buf, size_t len)
 	if (count > len)
 		count = len;
 	if (count > 0) {
+		nr_assert(conv->in.data);
 		memcpy(buf, conv->in.data + conv->in.begin, count);
 		nr_input_take(conv, count);
 	}
