@@ -194,8 +194,9 @@ static void count_bytes(struct naru_conv *conv)
 		return;
 	if (info.received > conv->in.total)
 		conv->program_received = info.received - conv->in.total;
-	if (info.acked > conv->out.total)
-		conv->program_sent = info.acked - conv->out.total;
+	if (info.acked + info.unacked > conv->out.total)
+		conv->program_sent =
+			info.acked + info.unacked - conv->out.total;
 }
 
 int naru_program(struct naru_conv *conv, char *const argv[], int *ret_status)

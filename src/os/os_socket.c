@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h> /* more of tcp_info than netinet/tcp.h has */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -227,6 +229,7 @@ int nr_socket_tcp_info(int fd, struct nr_tcp_info *ret_info)
 {
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
+	int unacked = 0;
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return -errno;
@@ -235,6 +238,8 @@ int nr_socket_tcp_info(int fd, struct nr_tcp_info *ret_info)
 		.acked = info.tcpi_bytes_acked,
 		.received = info.tcpi_bytes_received,
 	};
+	if (info.tcpi_state != TCP_LISTEN && ioctl(fd, SIOCOUTQ, &unacked) == 0)
+		ret_info->unacked = (uint64_t)unacked;
 	/* The peer's FIN counts as a byte that came; it is none. */
 	if (ret_info->received > 0 && has_got_fin(info.tcpi_state))
 		ret_info->received--;

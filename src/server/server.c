@@ -11,8 +11,9 @@
 #include "os/os_process.h"
 #include "os/os_time.h"
 
-/* Between cancelling a conversation and killing the process that holds it. */
-#define KILL_NS (2 * NR_NS_PER_S)
+/* Between cancelling a conversation and killing the process that holds it:
+ * enough for naru_program() to end what does not want to. */
+#define KILL_NS (5 * NR_NS_PER_S)
 
 static struct naru_server *server_of(struct nr_host *host)
 {

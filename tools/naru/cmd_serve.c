@@ -44,22 +44,43 @@ static struct {
 	pid_t pid;
 	int64_t drain_ms;
 	volatile sig_atomic_t signals;
+	char said[160]; /* at the first signal; empty for nothing */
+	size_t said_len;
 } stopping;
 
 static void on_stop(int number)
 {
 	int64_t drain_ms = stopping.signals ? 0 : stopping.drain_ms;
+	int before = errno;
 
 	(void)number;
 	if (getpid() != stopping.pid)
 		return;
+	/* Said here, because whoever accepts may be in a conversation. */
+	if (!stopping.signals && stopping.said_len > 0 &&
+	    write(STDERR_FILENO, stopping.said, stopping.said_len) < 0)
+		stopping.said_len = 0; /* nobody hears */
 	stopping.signals = 1;
 	(void)naru_server_stop(stopping.server, drain_ms);
+	errno = before;
 }
 
 static void on_pipe(int number)
 {
 	(void)number;
+}
+
+static void prepare_said(int64_t drain_ms)
+{
+	char time[NR_TOOL_DURATION_TEXT];
+	int len = snprintf(stopping.said, sizeof(stopping.said),
+	                   "naru: stopping; conversations have %s to end, a "
+	                   "second signal ends them at once\n",
+	                   nr_tool_duration_text(time, drain_ms));
+
+	stopping.said_len = len > 0 && (size_t)len < sizeof(stopping.said)
+	                            ? (size_t)len
+	                            : 0;
 }
 
 static void set_signals(struct naru_server *server, int64_t drain_ms)
@@ -466,6 +487,8 @@ static int run(struct serve *serve, struct naru_server *server)
 	serve->log.capture = false;
 	if (err < 0)
 		return listen_fails(serve, err);
+	if (!serve->quiet)
+		prepare_said(serve->drain_ms);
 	set_signals(server, serve->drain_ms);
 	if (say_ready(serve, server) < 0)
 		return NR_TOOL_FAILURE;

@@ -93,7 +93,8 @@ static void turn(char *out)
 /*
  * RFC 864: characters without end, until the peer has enough. A half-close is
  * not that: a peer with nothing to say may still want to hear. Its leaving is
- * the way that this talk ends, and no error.
+ * the way that this talk ends; what was on its way to it then is lost, and the
+ * end says so.
  */
 static int chargen(struct naru_conv *conv, void *arg)
 {
