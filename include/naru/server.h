@@ -79,6 +79,7 @@ struct naru_options {
 	naru_report *report; /* told what happens; nobody */
 	void *report_arg;
 	int report_calls; /* also of each socket call (NARU_EVENT_CALL) */
+	int reserved;     /* zero; it takes the place of padding */
 };
 #define NARU_OPTIONS(...)                                                      \
 	(&(struct naru_options){.size = sizeof(struct naru_options),           \

@@ -21,6 +21,10 @@ static int carry(struct naru_conv *from, struct naru_conv *to)
 		if (left > 0) {
 			err = naru_write(to, from->in.data + from->in.begin,
 			                 left);
+			/* Now and not with the wait for FROM, which would not
+			 * tell us where it fails. */
+			if (err == 0)
+				err = nr_output_flush(to);
 			if (err < 0)
 				return err;
 			nr_input_take(from, left);

@@ -86,9 +86,11 @@ static _Noreturn void worker_main(struct nr_model *model, int channel)
 
 		got = nr_socket_recv_message(channel, &accepted,
 		                             sizeof(accepted), true, &fd);
-		/* The accepting process is gone, or wants us to go. */
+		/* The accepting process is gone, or wants us to go (a reset
+		 * says that it had not read our last word). Any other failure
+		 * is ours, and may have cost a conversation. */
 		if (got <= 0)
-			nr_process_exit(0);
+			nr_process_exit(got < 0 && got != -ECONNRESET);
 		/* There was no room for the descriptor: another worker will
 		 * have some. */
 		if (fd < 0)

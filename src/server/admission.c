@@ -35,7 +35,7 @@ static void set_deaf(struct naru_server *server, bool deaf)
 {
 	int err = 0;
 
-	if (server->deaf == deaf)
+	if (server->deaf == deaf && !server->half_deaf)
 		return;
 	for (unsigned i = 0; i < server->listener_count; i++) {
 		int one = nr_loop_listen(&server->loop,
@@ -44,8 +44,8 @@ static void set_deaf(struct naru_server *server, bool deaf)
 		if (one < 0)
 			err = one;
 	}
-	if (err == 0)
-		server->deaf = deaf;
+	server->deaf = deaf;
+	server->half_deaf = err < 0;
 }
 
 static void rest(struct naru_server *server, int why)
@@ -186,14 +186,14 @@ int64_t nr_admission_prepare(struct naru_server *server)
 		offer(server, server->held);
 	if (server->holding)
 		return server->paused_until;
-	if (!server->deaf)
+	if (!server->deaf && !server->half_deaf)
 		return NR_NEVER;
 	/* Asked again after the others know that we want to be woken: room
 	 * made before that is seen, room made later wakes. */
 	atomic_store(&server->attentive, true);
 	room = server->ops->has_room(server->model);
 	set_deaf(server, !room);
-	return room && server->deaf ? nr_time_add(nr_now(), REST_NS) : NR_NEVER;
+	return server->half_deaf ? nr_time_add(nr_now(), REST_NS) : NR_NEVER;
 }
 
 void nr_admission_end(struct naru_server *server)

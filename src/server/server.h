@@ -65,8 +65,9 @@ struct naru_server {
 	_Atomic bool attentive;  /* it wants to be woken */
 	struct nr_accepted held; /* accepted, but not taken by the model yet */
 	bool holding;
-	bool deaf;  /* the listeners are not listened to */
-	int paused; /* why nothing is accepted: -errno, or 0 */
+	bool deaf;      /* the listeners are not listened to */
+	bool half_deaf; /* some of them still are, or are not again yet */
+	int paused;     /* why nothing is accepted: -errno, or 0 */
 	int64_t paused_until;
 	int64_t limit_reported; /* when it last was */
 	uint64_t last_id;
