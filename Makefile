@@ -8,7 +8,7 @@ ARGS   ?=
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all serve check bench install format lint ci deps clean help
+.PHONY: all serve check bench fuzz install format lint ci deps clean help
 
 # Builds the library and the command: build/naru.
 all: $(BUILD)/build.ninja
@@ -35,6 +35,10 @@ bench: # The benchmarks; results and a chart go to build/bench/results.
 	@$(MAKE) all
 	@exec bench/run $(BUILD) $(ARGS)
 
+fuzz: # Feeds the parsers what nobody would send; ARGS=SECONDS for each.
+	@scripts/install-deps lint
+	@exec scripts/fuzz $(ARGS)
+
 install: all # Into PREFIX (/usr/local), below DESTDIR where that is given.
 	@[ "$$(cat $(BUILD)/.prefix)" = $(abspath $(PREFIX)) ] || { \
 		meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) && \
@@ -56,7 +60,7 @@ deps: # Installs what building and testing need.
 	@scripts/install-deps check
 
 clean: # Takes the build directory away.
-	@rm -rf $(BUILD) build-asan build-tsan
+	@rm -rf $(BUILD) build-asan build-tsan build-fuzz
 
 help: # This list.
 	@echo "make          builds into $(BUILD)/"
