@@ -44,22 +44,24 @@ static struct {
 	pid_t pid;
 	int64_t drain_ms;
 	volatile sig_atomic_t signals;
-	char said[160]; /* at the first signal; empty for nothing */
-	size_t said_len;
+	bool quiet;
 } stopping;
 
 static void on_stop(int number)
 {
 	int64_t drain_ms = stopping.signals ? 0 : stopping.drain_ms;
+	static const char said[] = "naru: stopping; a second signal ends all "
+				   "conversations at once\n";
 	int before = errno;
 
 	(void)number;
 	if (getpid() != stopping.pid)
 		return;
-	/* Said here, because whoever accepts may be in a conversation. */
-	if (!stopping.signals && stopping.said_len > 0 &&
-	    write(STDERR_FILENO, stopping.said, stopping.said_len) < 0)
-		stopping.said_len = 0; /* nobody hears */
+	/* Said here, because whoever accepts may be in a conversation. Where
+	 * nobody hears it, there is nobody to tell. */
+	if (!stopping.signals && !stopping.quiet &&
+	    write(STDERR_FILENO, said, sizeof(said) - 1) < 0)
+		stopping.quiet = true;
 	stopping.signals = 1;
 	(void)naru_server_stop(stopping.server, drain_ms);
 	errno = before;
@@ -68,19 +70,6 @@ static void on_stop(int number)
 static void on_pipe(int number)
 {
 	(void)number;
-}
-
-static void prepare_said(int64_t drain_ms)
-{
-	char time[NR_TOOL_DURATION_TEXT];
-	int len = snprintf(stopping.said, sizeof(stopping.said),
-	                   "naru: stopping; conversations have %s to end, a "
-	                   "second signal ends them at once\n",
-	                   nr_tool_duration_text(time, drain_ms));
-
-	stopping.said_len = len > 0 && (size_t)len < sizeof(stopping.said)
-	                            ? (size_t)len
-	                            : 0;
 }
 
 static void set_signals(struct naru_server *server, int64_t drain_ms)
@@ -429,8 +418,8 @@ static void say_listening(const struct serve *serve, struct naru_server *server)
 			len += (size_t)snprintf(all + len, sizeof(all) - len,
 			                        "%s%s", i ? " and " : "", one);
 	if (info->has_workers)
-		snprintf(workers, sizeof(workers), ", %u workers",
-		         real.workers);
+		snprintf(workers, sizeof(workers), ", %u worker%s",
+		         real.workers, real.workers == 1 ? "" : "s");
 	nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
 	            "listening on %s: %s %s, model %s%s, backlog %u", all,
 	            program ? "program" : "talk",
@@ -438,10 +427,12 @@ static void say_listening(const struct serve *serve, struct naru_server *server)
 	            info->name, workers, atomic_load(&serve->log.backlog));
 }
 
-/* How to talk to it; "*" is no host that a client could call. */
+/* How to talk to it; "*" is no host that a client could call, and ncat takes an
+ * IPv6 address without its brackets. */
 static void say_hint(const struct serve *serve, const char *ready)
 {
-	const char *text = ready, *host = "", *port;
+	const char *text = ready, *host = "", *port, *name;
+	int len;
 
 	if (strncmp(text, "tcp://", 6) != 0) {
 		nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
@@ -455,10 +446,11 @@ static void say_hint(const struct serve *serve, const char *ready)
 		text++;
 	}
 	port = strrchr(text, ':') + 1;
+	name = *text == '[' ? text + 1 : text;
+	len = (int)(port - 1 - text) - (*text == '[' ? 2 : 0);
 	nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
 	            "talk to it with: %s call %s%s, or ncat %s%.*s %s",
-	            program_invocation_name, host, text, host,
-	            (int)(port - 1 - text), text, port);
+	            program_invocation_name, host, text, host, len, name, port);
 }
 
 static int say_ready(const struct serve *serve, struct naru_server *server)
@@ -487,8 +479,7 @@ static int run(struct serve *serve, struct naru_server *server)
 	serve->log.capture = false;
 	if (err < 0)
 		return listen_fails(serve, err);
-	if (!serve->quiet)
-		prepare_said(serve->drain_ms);
+	stopping.quiet = serve->quiet;
 	set_signals(server, serve->drain_ms);
 	if (say_ready(serve, server) < 0)
 		return NR_TOOL_FAILURE;

@@ -62,6 +62,8 @@ static const struct explanation {
          "no more from us; the peer has finished as well"},
 	{"shutdown", 0, NULL, "no more from us; the peer may still send"},
 	{"shutdown", ENOTCONN, NULL, "the connection was gone already"},
+	{"close", 0, NR_TOOL_NEVER_CONNECTED,
+         "no connection came about; the descriptor is given back"},
 	{"close", 0, "LISTEN",
          "nobody is welcomed any more; who still waited is turned away"},
 	{"close", 0, "ESTABLISHED",

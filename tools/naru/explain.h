@@ -6,6 +6,9 @@
 
 #include "naru.h"
 
+/* A state that the kernel does not have: of a socket whose connect failed. */
+#define NR_TOOL_NEVER_CONNECTED "never connected"
+
 /* Writes into BUF, of SIZE bytes, what the socket call of EVENT has done, for
  * someone who learns how a server works, and returns BUF; it is empty where
  * there is nothing to say. */

@@ -81,6 +81,7 @@ void nr_tool_log_init(struct nr_tool_log *log, int verbosity, bool client)
 	log->pid = getpid();
 	atomic_init(&log->paused, false);
 	atomic_init(&log->backlog, 0);
+	atomic_init(&log->refused, -1);
 	log->capture = false;
 	log->why[0] = '\0';
 }
@@ -101,6 +102,12 @@ const char *nr_tool_duration_text(char *buf, int64_t ms)
 {
 	if (ms < 1000)
 		snprintf(buf, NR_TOOL_DURATION_TEXT, "%" PRId64 " ms", ms);
+	else if (ms % 3600000 == 0)
+		snprintf(buf, NR_TOOL_DURATION_TEXT, "%" PRId64 " h",
+		         ms / 3600000);
+	else if (ms % 60000 == 0)
+		snprintf(buf, NR_TOOL_DURATION_TEXT, "%" PRId64 " min",
+		         ms / 60000);
 	else if (ms % 1000 == 0)
 		snprintf(buf, NR_TOOL_DURATION_TEXT, "%" PRId64 " s",
 		         ms / 1000);
@@ -114,6 +121,8 @@ const char *nr_tool_addr_text(char *buf, const struct naru_addr *addr)
 {
 	if (!addr || naru_addr_format(addr, buf, NARU_ADDR_TEXT) < 0)
 		snprintf(buf, NARU_ADDR_TEXT, "?");
+	else if (strcmp(buf, "unix:") == 0)
+		snprintf(buf, NARU_ADDR_TEXT, "unix:(unnamed)");
 	return buf;
 }
 
@@ -175,7 +184,9 @@ static void show_end(const struct nr_tool_log *log,
 
 	if (log->verbosity < NR_TOOL_LOG_CONVERSATIONS)
 		return;
-	if (event->result < 0)
+	if (event->result == -ECANCELED)
+		snprintf(how, sizeof(how), "cut off by the server's stop");
+	else if (event->result < 0)
 		snprintf(how, sizeof(how), "failed: %s (%s)",
 		         naru_strerror(event->result),
 		         naru_errname(event->result));
@@ -219,12 +230,12 @@ static void show_hand_over(const struct nr_tool_log *log,
 static void show_worker_begin(const struct nr_tool_log *log,
                               const struct naru_event *event)
 {
-	char name[32] = "a thread";
+	char name[32] = "a worker, a thread,";
 
 	if (event->pid)
-		snprintf(name, sizeof(name), "process %" PRId64, event->pid);
-	nr_tool_log(log, NR_TOOL_LOG_CALLS, "worker %d begins: %s",
-	            event->result, name);
+		snprintf(name, sizeof(name), "worker %" PRId64, event->pid);
+	nr_tool_log(log, NR_TOOL_LOG_CALLS, "%s begins; there %s %d now", name,
+	            event->result == 1 ? "is" : "are", event->result);
 }
 
 static void show_worker(const struct nr_tool_log *log,
@@ -254,7 +265,7 @@ static void show_pause(struct nr_tool_log *log, const struct naru_event *event)
 	atomic_store(&log->paused, true);
 	nr_tool_log(log, level,
 	            "accepting pauses, clients wait in the backlog: %s (%s)",
-	            full ? "as many conversations as are allowed"
+	            full ? "as many conversations as there may be"
 	                 : naru_strerror(event->result),
 	            naru_errname(event->result));
 }
@@ -276,11 +287,17 @@ static void show_drain(const struct nr_tool_log *log,
 		            "drain: there are no conversations");
 		return;
 	}
-	nr_tool_log(log, NR_TOOL_LOG_ERROR, "drain: %d %s %s to end",
-	            event->result,
-	            event->result == 1 ? "conversation has"
-	                               : "conversations have",
-	            nr_tool_duration_text(time, event->duration_ms));
+	if (event->duration_ms == 0)
+		nr_tool_log(log, NR_TOOL_LOG_ERROR,
+		            "drain: %d %s cut off at once", event->result,
+		            event->result == 1 ? "conversation is"
+		                               : "conversations are");
+	else
+		nr_tool_log(log, NR_TOOL_LOG_ERROR, "drain: %d %s %s to end",
+		            event->result,
+		            event->result == 1 ? "conversation has"
+		                               : "conversations have",
+		            nr_tool_duration_text(time, event->duration_ms));
 }
 
 static void show_program(const struct nr_tool_log *log,
@@ -293,12 +310,27 @@ static void show_program(const struct nr_tool_log *log,
 	            event->id, event->pid, ending(how, event->status));
 }
 
+/* What the call has done; the one thing that the event alone does not tell is
+ * that a socket is closed which never was connected. */
+static const char *explained(char why[static 256], struct nr_tool_log *log,
+                             const struct naru_event *event)
+{
+	struct naru_event known = *event;
+
+	if (event->call && strcmp(event->call, "close") == 0 &&
+	    atomic_load(&log->refused) == event->fd) {
+		atomic_store(&log->refused, -1);
+		known.state = NR_TOOL_NEVER_CONNECTED;
+	}
+	return nr_tool_explain(why, 256, &known);
+}
+
 /* "bind(4, 127.0.0.1:1060) = 0   [CLOSED]  what it means" */
-static void show_call(const struct nr_tool_log *log,
-                      const struct naru_event *event)
+static void show_call(struct nr_tool_log *log, const struct naru_event *event)
 {
 	char call[NARU_ADDR_TEXT + 128], state[32] = "", why[256];
 	char whose[48] = "";
+	bool is_connect = event->call && strcmp(event->call, "connect") == 0;
 	char names[TUPLE_TEXT] = "", result[32], speaker[48];
 	const char *gap = "";
 
@@ -317,14 +349,16 @@ static void show_call(const struct nr_tool_log *log,
 		tuple(names, log, event);
 		gap = "  ";
 	}
+	if (is_connect && event->result < 0)
+		atomic_store(&log->refused, event->fd);
 	/* Descriptors are used again and again: numbers of conversations are
 	 * not. */
 	if (event->id)
 		snprintf(whose, sizeof(whose), " (conversation %" PRIu64 ")",
 		         event->id);
 	nr_tool_log(log, NR_TOOL_LOG_CALLS, "%-46s %-13s  %s%s%s%s%s", call,
-	            state, names, gap, nr_tool_explain(why, sizeof(why), event),
-	            whose, where(speaker, log));
+	            state, names, gap, explained(why, log, event), whose,
+	            where(speaker, log));
 }
 
 static void show_error(struct nr_tool_log *log, const struct naru_event *event)

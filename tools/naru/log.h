@@ -29,6 +29,7 @@ struct nr_tool_log {
 	pid_t pid;           /* of the process that began the log */
 	atomic_bool paused;  /* a pause was shown, so show its end */
 	atomic_uint backlog; /* of the last listener */
+	atomic_int refused;  /* the last socket whose connect failed, or -1 */
 	bool capture;        /* errors are not shown */
 	char why[2048];      /* the text of the last one then */
 };
