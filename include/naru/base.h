@@ -30,6 +30,18 @@
 #define NARU_END_DECLS   _Pragma("GCC visibility pop")
 #endif
 
+/* A struct of TYPE, filled in as its fields are named, by its address; it lives
+ * as long as the block, and in C++ (from C++20 on) as long as the expression
+ * that it stands in. Behind NARU_OPTIONS() and the like. */
+#ifdef __cplusplus
+#define NARU_STRUCT(type, ...)                                                 \
+	(&static_cast<const struct type &>(                                    \
+		type{.size = sizeof(struct type), __VA_ARGS__}))
+#else
+#define NARU_STRUCT(type, ...)                                                 \
+	(&(struct type){.size = sizeof(struct type), __VA_ARGS__})
+#endif
+
 /* A call whose result must not be thrown away. */
 #define NARU_RESULT __attribute__((warn_unused_result))
 

@@ -10,8 +10,9 @@
  * the buffer is full, at naru_flush() and at the end. Many small writes leave
  * in one packet without any care of the caller's.
  *
- * One strand may receive while others send. Only one strand may receive at a
- * time.
+ * One strand may receive while others send: the conversation's own, and those
+ * of other conversations (a chat), which then have to know that it has not
+ * ended. Each write is whole. Only one strand may receive at a time.
  *
  * Errors that any of these may return, besides their own:
  *   -ETIMEDOUT   a timeout or the deadline of the conversation passed
@@ -56,7 +57,9 @@ NARU_RESULT ssize_t naru_read_exact(struct naru_conv *conv, void *buf,
  * Writes all of DATA, or fails. Waits only when the buffer is full, under
  * NARU_TIMEOUT_WRITE. DATA may be reused when the call returns.
  *
- * After -ETIMEDOUT nothing or a part of DATA was taken. Nothing is lost: the
+ * After -ETIMEDOUT nothing or a part of DATA was taken; of NARU_WRITE_WHOLE
+ * bytes or less, nothing. So with a timeout of 0 a small write is a try, that
+ * may be given up. Nothing is lost: the
  * same call with the same DATA and LEN goes on from there. Until then, where a
  * part was taken, every other write and naru_finish() return -EBUSY, and an
  * end of the conversation is a reset: the peer must not take the part for the
@@ -66,6 +69,7 @@ NARU_RESULT ssize_t naru_read_exact(struct naru_conv *conv, void *buf,
  *
  * Returns 0.
  */
+#define NARU_WRITE_WHOLE 4096
 NARU_RESULT int naru_write(struct naru_conv *conv, const void *data,
                            size_t len);
 

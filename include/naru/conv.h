@@ -85,7 +85,8 @@ NARU_RESULT int naru_set_timeout(struct naru_conv *conv,
  * Sets the point in time, on naru_now()'s clock, at which every call that
  * waits on this conversation returns -ETIMEDOUT, whatever its timeout. It
  * holds for all that follows, until it is set again; NARU_FOREVER takes it
- * away. It does not shorten the conversation's end.
+ * away. It does not shorten the end of a conversation that a server accepted;
+ * naru_close() keeps it.
  *
  * Returns 0.
  */

@@ -26,9 +26,7 @@ struct naru_dial_options {
 	int report_calls; /* also of each socket call (NARU_EVENT_CALL) */
 	int reserved;     /* zero; it takes the place of padding */
 };
-#define NARU_DIAL_OPTIONS(...)                                                 \
-	(&(struct naru_dial_options){.size = sizeof(struct naru_dial_options), \
-	                             __VA_ARGS__})
+#define NARU_DIAL_OPTIONS(...) NARU_STRUCT(naru_dial_options, __VA_ARGS__)
 
 /*
  * Connects to ENDPOINT (naru_endpoint_check()) and returns the conversation

@@ -47,7 +47,8 @@ enum naru_event_kind {
 	 * a conversation. */
 	NARU_EVENT_CALL,
 	/* Something is wrong with an endpoint: call says what could not be
-	 * done ("read", "resolve", "listen"), text with what, and where and
+	 * done ("read", "read source", "resolve",
+	 * "listen"), text with what, and where and
 	 * why; result. */
 	NARU_EVENT_ERROR,
 	/* A program of naru_program() has ended: id, pid, status. */

@@ -33,9 +33,7 @@ struct naru_framing {
 	enum naru_framing_kind kind;
 	size_t limit; /* bytes of the longest message; 65536 by default */
 };
-#define NARU_FRAMING(...)                                                      \
-	(&(struct naru_framing){.size = sizeof(struct naru_framing),           \
-	                        __VA_ARGS__})
+#define NARU_FRAMING(...) NARU_STRUCT(naru_framing, __VA_ARGS__)
 
 /* The most that a framing's limit may be: 1 GiB. */
 #define NARU_MESSAGE_MAX (1u << 30)

@@ -81,9 +81,7 @@ struct naru_options {
 	int report_calls; /* also of each socket call (NARU_EVENT_CALL) */
 	int reserved;     /* zero; it takes the place of padding */
 };
-#define NARU_OPTIONS(...)                                                      \
-	(&(struct naru_options){.size = sizeof(struct naru_options),           \
-	                        __VA_ARGS__})
+#define NARU_OPTIONS(...) NARU_STRUCT(naru_options, __VA_ARGS__)
 
 /*
  * Makes a server. OPTIONS may be null. Does not wait. The caller owns the
@@ -116,7 +114,8 @@ NARU_RESULT int naru_server_options(struct naru_server *server,
  * exists is replaced where nobody answers on it, and removed at the end.
  *
  * Returns 0, or, with no listener added: -NARU_EENDPOINT, -NARU_ENONAME,
- * -NARU_ERESOLVE, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL and others of
+ * -NARU_ERESOLVE, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL,
+ * -EEXIST (the path of a unix endpoint is no socket) and others of
  * socket(2), bind(2), listen(2); -EBUSY while the server runs.
  */
 NARU_RESULT int naru_server_listen(struct naru_server *server,

@@ -48,7 +48,7 @@ static int report_wrong(struct dial *dial, const char *call, const char *text,
 	return err;
 }
 
-static int parse(struct dial *dial, const char *text,
+static int parse(struct dial *dial, const char *call, const char *text,
                  struct nr_endpoint *ret_endpoint)
 {
 	struct nr_endpoint_error wrong;
@@ -56,7 +56,7 @@ static int parse(struct dial *dial, const char *text,
 	int err = nr_endpoint_parse(text, ret_endpoint, &wrong);
 
 	if (err < 0 && naru_endpoint_check(text, why, sizeof(why)) < 0)
-		(void)report_wrong(dial, "read", why, err);
+		(void)report_wrong(dial, call, why, err);
 	return err;
 }
 
@@ -74,11 +74,11 @@ static int parse_source(struct dial *dial)
 	/* An IPv6 address may stand here without brackets: no port follows. */
 	if (nr_addr_parse_ip(text, 0, &dial->source))
 		return 0;
-	err = parse(dial, text, &endpoint);
+	err = parse(dial, "read source", text, &endpoint);
 	if (err < 0)
 		return err;
 	if (endpoint.kind != NR_HOST_ADDRESS)
-		return report_wrong(dial, "read",
+		return report_wrong(dial, "read source",
 		                    "a source is a numeric address of this "
 		                    "machine, not a name",
 		                    -NARU_EENDPOINT);
@@ -107,7 +107,7 @@ static int prepare(struct dial *dial, const struct naru_dial_options *given)
 	dial->until =
 		timeout == NR_NEVER ? NR_NEVER : nr_time_add(nr_now(), timeout);
 	dial->self = nr_strand_self();
-	err = parse(dial, dial->endpoint_text, &dial->endpoint);
+	err = parse(dial, "read", dial->endpoint_text, &dial->endpoint);
 	if (err == 0 && dial->endpoint.transport == &nr_transport_tcp &&
 	    dial->endpoint.port == 0)
 		err = report_wrong(dial, "read",

@@ -16,10 +16,10 @@ static void companion_main(void *arg)
 	companion->result = result;
 	if (result >= 0 || !companion->counted)
 		return;
-	nr_mutex_lock(&conv->companions_lock);
+	nr_mutex_lock(&conv->lock);
 	if (conv->companion_err == 0)
 		conv->companion_err = result;
-	nr_mutex_unlock(&conv->companions_lock);
+	nr_mutex_unlock(&conv->lock);
 }
 
 /* Counts one more companion; false where there are enough. */
@@ -27,19 +27,19 @@ static bool count_in(struct naru_conv *conv)
 {
 	bool room;
 
-	nr_mutex_lock(&conv->companions_lock);
+	nr_mutex_lock(&conv->lock);
 	room = conv->companion_count < NARU_STRANDS_MAX;
 	if (room)
 		conv->companion_count++;
-	nr_mutex_unlock(&conv->companions_lock);
+	nr_mutex_unlock(&conv->lock);
 	return room;
 }
 
 static void count_out(struct naru_conv *conv)
 {
-	nr_mutex_lock(&conv->companions_lock);
+	nr_mutex_lock(&conv->lock);
 	conv->companion_count--;
-	nr_mutex_unlock(&conv->companions_lock);
+	nr_mutex_unlock(&conv->lock);
 }
 
 static int start(struct naru_conv *conv, naru_talk *fn, void *arg, bool counted,
@@ -61,12 +61,6 @@ static int start(struct naru_conv *conv, naru_talk *fn, void *arg, bool counted,
 	                                   .arg = arg,
 	                                   .counted = counted};
 	nr_list_init(&companion->node);
-	/* The first companion is started by the only strand there is: what
-	 * several may ask for or use is prepared now. */
-	if (!conv->out.shared) {
-		(void)naru_local(conv);
-		conv->out.shared = true;
-	}
 	err = self->ops->spawn(self, &companion->strand, companion_main,
 	                       companion);
 	if (err < 0) {
@@ -111,9 +105,9 @@ int naru_spawn(struct naru_conv *conv, naru_talk *fn, void *arg)
 	err = start(conv, fn, arg, true, &companion);
 	if (err < 0)
 		return err;
-	nr_mutex_lock(&conv->companions_lock);
+	nr_mutex_lock(&conv->lock);
 	nr_list_append(&conv->companions, &companion->node);
-	nr_mutex_unlock(&conv->companions_lock);
+	nr_mutex_unlock(&conv->lock);
 	return 0;
 }
 
@@ -123,19 +117,19 @@ static struct nr_companion *oldest(struct naru_conv *conv)
 {
 	struct nr_companion *found = NULL;
 
-	nr_mutex_lock(&conv->companions_lock);
+	nr_mutex_lock(&conv->lock);
 	if (!nr_list_empty(&conv->companions))
 		found = nr_list_entry(conv->companions.next,
 		                      struct nr_companion, node);
-	nr_mutex_unlock(&conv->companions_lock);
+	nr_mutex_unlock(&conv->lock);
 	return found;
 }
 
 static void take_out(struct naru_conv *conv, struct nr_companion *companion)
 {
-	nr_mutex_lock(&conv->companions_lock);
+	nr_mutex_lock(&conv->lock);
 	nr_list_remove(&companion->node);
-	nr_mutex_unlock(&conv->companions_lock);
+	nr_mutex_unlock(&conv->lock);
 	(void)nr_companion_join(companion);
 }
 
@@ -143,12 +137,12 @@ static void cancel_all(struct naru_conv *conv)
 {
 	struct nr_list *node, *after;
 
-	nr_mutex_lock(&conv->companions_lock);
+	nr_mutex_lock(&conv->lock);
 	nr_list_for_each (node, after, &conv->companions) {
 		nr_companion_cancel(
 			nr_list_entry(node, struct nr_companion, node));
 	}
-	nr_mutex_unlock(&conv->companions_lock);
+	nr_mutex_unlock(&conv->lock);
 }
 
 int naru_join(struct naru_conv *conv)

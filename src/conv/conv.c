@@ -52,7 +52,7 @@ void nr_conv_begin(struct naru_conv *conv,
 		conv->timeouts[i] = settings->timeouts[i];
 	nr_arena_init(&conv->arena, settings->memory_limit);
 	nr_list_init(&conv->companions);
-	nr_mutex_init(&conv->companions_lock);
+	nr_mutex_init(&conv->lock);
 	nr_output_init(conv);
 }
 
@@ -143,7 +143,9 @@ int nr_conv_end(struct naru_conv *conv)
 	int err;
 
 	nr_assert_is(conv, NR_CONV_MAGIC);
-	atomic_store(&conv->ending, true);
+	/* Whoever dialled decides by the deadline how long the end may take; a
+	 * talk's deadline was the talk's. */
+	atomic_store(&conv->ending, !conv->link.dialled);
 	nr_companions_end(conv);
 	err = end_gracefully(conv);
 	nr_output_fini(conv);
@@ -151,7 +153,7 @@ int nr_conv_end(struct naru_conv *conv)
 	conv->link.ops->close(&conv->link);
 	conv->magic = 0;
 	nr_deferred_run(conv);
-	nr_mutex_fini(&conv->companions_lock);
+	nr_mutex_fini(&conv->lock);
 	nr_arena_fini(&conv->arena);
 	return err;
 }

@@ -45,20 +45,22 @@ struct naru_conv {
 	uint64_t id;
 	int64_t began;
 	struct naru_addr peer, local;
-	bool local_known;
+	bool local_known; /* under the lock */
 
 	struct nr_input in;
 	struct nr_output out;
 	struct naru_framing framing;
 	_Atomic int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
 	_Atomic int64_t deadline;
-	_Atomic bool ending; /* the deadline holds no more */
-	_Atomic bool broken; /* its end is a reset */
+	_Atomic bool ending;      /* the deadline holds no more */
+	_Atomic uint64_t relayed; /* bytes that a relay carried from here */
+	_Atomic bool broken;      /* its end is a reset */
 
 	struct nr_arena arena;
 	struct nr_deferred *deferred; /* the newest */
 	struct nr_list companions;    /* strands beside the first */
-	struct nr_mutex companions_lock;
+	struct nr_mutex lock; /* for what more than one strand uses of this,
+	                         but for output, which has its own */
 	unsigned companion_count;
 	int companion_err; /* the first negative result */
 	uint64_t program_received, program_sent;

@@ -43,16 +43,16 @@ void nr_output_fini(struct naru_conv *conv)
 	nr_mutex_fini(&conv->out.lock);
 }
 
-static void lock(struct nr_output *out)
+/* Waits for whoever else is sending as long as for the peer, but not beyond
+ * LIMIT. */
+static int lock_until(struct naru_conv *conv, int64_t limit)
 {
-	if (out->shared)
-		nr_mutex_lock(&out->lock);
-}
+	int64_t until;
 
-static void unlock(struct nr_output *out)
-{
-	if (out->shared)
-		nr_mutex_unlock(&out->lock);
+	if (nr_mutex_try(&conv->out.lock))
+		return 0;
+	until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
+	return nr_mutex_lock_until(&conv->out.lock, nr_time_min(limit, until));
 }
 
 size_t nr_output_pending(const struct naru_conv *conv)
@@ -157,7 +157,9 @@ static bool fits(struct nr_output *out, size_t len)
 	return true;
 }
 
-/* Takes all of IOV, of LEN bytes, of which TAKEN were taken before. */
+/* Takes all of IOV, of which TAKEN bytes were taken before. A small write is
+ * taken as a whole or not at all: room is made for it first. A large one goes
+ * out behind what is in the buffer, without being copied. */
 static int write_all(struct naru_conv *conv, struct iovec *iov, int count,
                      size_t *taken)
 {
@@ -176,7 +178,9 @@ static int write_all(struct naru_conv *conv, struct iovec *iov, int count,
 		}
 		if (until < 0)
 			until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
-		err = send_some(conv, iov, count, until);
+		err = left <= NARU_WRITE_WHOLE
+		              ? send_some(conv, NULL, 0, until)
+		              : send_some(conv, iov, count, until);
 		*taken += left - total_of(iov, count);
 		left = total_of(iov, count);
 		if (err < 0)
@@ -257,7 +261,9 @@ int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
 	size_t taken, len = total_of(iov, count);
 	int err;
 
-	lock(out);
+	err = lock_until(conv, NR_NEVER);
+	if (err < 0)
+		return err;
 	err = state(out);
 	if (err == 0)
 		err = resume_torn(out, iov, count, call, &taken);
@@ -273,17 +279,18 @@ int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
 				out->torn_taken = len;
 		}
 	}
-	unlock(out);
+	nr_mutex_unlock(&out->lock);
 	return err;
 }
 
 static int flush_until(struct naru_conv *conv, int64_t limit)
 {
-	int err;
+	int err = lock_until(conv, limit);
 
-	lock(&conv->out);
+	if (err < 0)
+		return err;
 	err = flush_locked(conv, limit);
-	unlock(&conv->out);
+	nr_mutex_unlock(&conv->out.lock);
 	return err;
 }
 
@@ -296,9 +303,10 @@ int nr_output_finish(struct naru_conv *conv)
 {
 	struct nr_output *out = &conv->out;
 	struct nr_link *link = &conv->link;
-	int err = 0;
+	int err = lock_until(conv, NR_NEVER);
 
-	lock(out);
+	if (err < 0)
+		return err;
 	if (!out->finished) {
 		err = out->torn_taken ? -EBUSY : flush_locked(conv, NR_NEVER);
 		if (err == 0) {
@@ -308,7 +316,7 @@ int nr_output_finish(struct naru_conv *conv)
 			out->finished = err == 0;
 		}
 	}
-	unlock(out);
+	nr_mutex_unlock(&out->lock);
 	return err;
 }
 
@@ -386,9 +394,6 @@ int nr_output_settle(struct nr_strand *self, struct naru_conv *conv,
 
 void nr_output_settle_in(struct naru_conv *conv, struct nr_strand *self)
 {
-	conv->out.shared = true;
-	/* Asked for while nobody else can ask. */
-	(void)naru_local(conv);
 	if (self->homeless)
 		return;
 	conv->out.home = self;

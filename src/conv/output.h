@@ -35,8 +35,7 @@ struct nr_output {
 	const void *torn;
 	size_t torn_len, torn_taken;
 
-	bool shared; /* by more than one strand: LOCK is used */
-	struct nr_mutex lock;
+	struct nr_mutex lock; /* each of the calls below is whole */
 
 	/* Of a dialled conversation: */
 	_Atomic(struct nr_strand *) home; /* the strand that dialled it, or

@@ -194,9 +194,8 @@ static void count_bytes(struct naru_conv *conv)
 		return;
 	if (info.received > conv->in.total)
 		conv->program_received = info.received - conv->in.total;
-	if (info.acked + info.unacked > conv->out.total)
-		conv->program_sent =
-			info.acked + info.unacked - conv->out.total;
+	if (info.written > conv->out.total)
+		conv->program_sent = info.written - conv->out.total;
 }
 
 int naru_program(struct naru_conv *conv, char *const argv[], int *ret_status)
@@ -214,6 +213,7 @@ int naru_program(struct naru_conv *conv, char *const argv[], int *ret_status)
 	err = nr_output_flush(conv);
 	if (err < 0)
 		return err;
+	(void)nr_output_settle(self, conv, NR_NEVER);
 	env = make_environment(conv);
 	if (!env)
 		return -ENOMEM;

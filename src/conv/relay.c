@@ -6,10 +6,25 @@
 #include "conv/companion.h"
 #include "conv/conv.h"
 #include "naru/bytes.h"
+#include "os/os_time.h"
+
+/* Whether the other direction has carried something since SEEN: then FROM's
+ * peer, who says nothing, is not idle; it listens. */
+static bool is_listening(struct naru_conv *from, struct naru_conv *to,
+                         uint64_t *seen)
+{
+	uint64_t before = *seen;
+
+	*seen = atomic_load(&to->relayed);
+	return *seen != before &&
+	       nr_now() < atomic_load_explicit(&from->deadline,
+	                                       memory_order_relaxed);
+}
 
 /* One direction: from FROM to TO, until FROM's peer has finished. */
 static int carry(struct naru_conv *from, struct naru_conv *to)
 {
+	uint64_t seen = atomic_load(&to->relayed);
 	struct nr_input_wait wait;
 	ssize_t got;
 	int err;
@@ -28,9 +43,12 @@ static int carry(struct naru_conv *from, struct naru_conv *to)
 			if (err < 0)
 				return err;
 			nr_input_take(from, left);
+			atomic_fetch_add(&from->relayed, left);
 		}
 		wait = (struct nr_input_wait){NARU_TIMEOUT_IDLE, -1};
 		got = nr_input_more(from, NR_BUFFER_SIZE, &wait);
+		if (got == -ETIMEDOUT && is_listening(from, to, &seen))
+			continue;
 		/* Breaking ends receiving as the peer's end would. */
 		if (got == 0 && atomic_load(&from->broken))
 			return -ECANCELED;

@@ -18,11 +18,13 @@ const struct naru_addr *naru_local(struct naru_conv *conv)
 {
 	if (!nr_conv_is(conv))
 		return &nr_addr_none;
+	nr_mutex_lock(&conv->lock);
 	if (!conv->local_known) {
 		conv->local_known = true;
 		if (nr_socket_local(conv->link.fd, &conv->local) < 0)
 			conv->local = nr_addr_none;
 	}
+	nr_mutex_unlock(&conv->lock);
 	return &conv->local;
 }
 

@@ -63,7 +63,13 @@ static void iterative_stop(struct nr_model *model)
 
 static void iterative_free(struct nr_model *model)
 {
+	struct nr_strand *caller = nr_strand_self();
+
+	/* It sends what it left unsent as itself: it can be cancelled, which
+	 * the caller cannot. */
+	nr_strand_enter(&model->thread.strand);
 	nr_strand_thread_fini(&model->thread);
+	nr_strand_enter(caller);
 	free(model);
 }
 

@@ -15,6 +15,7 @@
 #include "base/time.h"
 #include "conv/strand_thread.h"
 #include "model/model.h"
+#include "net/trace.h"
 #include "os/os_file.h"
 #include "os/os_process.h"
 #include "os/os_socket.h"
@@ -132,23 +133,29 @@ static void let_go(struct worker *worker)
 	close_source(worker->model, &worker->channel);
 }
 
+/* Takes WORKER's word that it is idle, where it has given it. */
+static ssize_t hear_idle(struct worker *worker)
+{
+	char word;
+	ssize_t got = nr_socket_recv_message(worker->channel.fd, &word, 1,
+	                                     false, NULL);
+
+	if (got > 0 && worker->state == BUSY) {
+		worker->model->running--;
+		push_idle(worker);
+		return got;
+	}
+	return got == -EAGAIN ? got : 0;
+}
+
 /* WORKER has said something: that it is idle, or by its end that it can say
  * nothing any more. */
 static void channel_ready(struct nr_source *source)
 {
 	struct worker *worker = nr_list_entry(source, struct worker, channel);
-	struct nr_model *model = worker->model;
-	ssize_t got;
-	char word;
 
-	got = nr_socket_recv_message(source->fd, &word, 1, false, NULL);
-	if (got == -EAGAIN)
+	if (hear_idle(worker) != 0)
 		return;
-	if (got > 0 && worker->state == BUSY) {
-		model->running--;
-		push_idle(worker);
-		return;
-	}
 	/* A worker that cannot be talked with is of no use, should it still
 	 * live. */
 	nr_process_kill(worker->pid);
@@ -197,6 +204,9 @@ static void reap(struct worker *worker, bool wait)
 
 	if (!nr_process_reap(worker->pid, wait, &status))
 		return;
+	/* The conversation may have been over before its worker was. */
+	if (worker->state == BUSY)
+		(void)hear_idle(worker);
 	if (worker->state != LEAVING)
 		let_go(worker);
 	close_source(model, &worker->end);
@@ -334,7 +344,8 @@ static int prefork_take(struct nr_model *model,
 			model->running++;
 			nr_model_report_hand_over(model->host, accepted,
 			                          worker->pid);
-			nr_file_close(accepted->fd);
+			nr_trace_close(model->host->report, accepted->fd,
+			               accepted->id, NULL);
 			return 0;
 		}
 		if (err != -EPIPE && err != -ECONNRESET) {

@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "conv/strand_thread.h"
 #include "model/model.h"
+#include "net/trace.h"
 #include "os/os_file.h"
 #include "os/os_process.h"
 #include "os/os_time.h"
@@ -137,7 +138,7 @@ static int process_take(struct nr_model *model,
 	nr_list_append(&model->children, &child->node);
 	model->running++;
 	watch(model, child);
-	nr_file_close(accepted->fd);
+	nr_trace_close(model->host->report, accepted->fd, accepted->id, NULL);
 	return 0;
 }
 

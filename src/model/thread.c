@@ -24,7 +24,9 @@ struct nr_model {
 	struct nr_host *host;
 	struct nr_mutex lock;
 	struct nr_cond none_left;
-	unsigned running;         /* under the lock */
+	unsigned running;         /* threads; under the lock */
+	_Atomic unsigned talking; /* of them, those whose conversation runs: a
+	                             thread may still have output to send */
 	struct conversing *ended; /* not joined yet; under the lock */
 };
 
@@ -43,17 +45,17 @@ static int thread_start(struct nr_host *host, struct nr_model **ret_model)
 
 static unsigned thread_running(struct nr_model *model)
 {
-	unsigned running;
-
-	nr_mutex_lock(&model->lock);
-	running = model->running;
-	nr_mutex_unlock(&model->lock);
-	return running;
+	return atomic_load(&model->talking);
 }
 
 static bool thread_has_room(struct nr_model *model)
 {
-	return thread_running(model) < model->host->max_conversations;
+	bool room;
+
+	nr_mutex_lock(&model->lock);
+	room = model->running < model->host->max_conversations;
+	nr_mutex_unlock(&model->lock);
+	return room;
 }
 
 static void reap(struct conversing *ended)
@@ -94,6 +96,7 @@ static void *thread_main(void *arg)
 	nr_strand_thread_init(&thread, host->cancel, host->stack_size);
 	nr_strand_enter(&thread.strand);
 	host->converse(host, &self->accepted);
+	atomic_fetch_sub(&self->model->talking, 1);
 	nr_strand_thread_fini(&thread);
 	nr_strand_enter(NULL);
 	leave(self);
@@ -113,10 +116,13 @@ static int thread_take(struct nr_model *model,
 	/* The thread must find its own id when it ends, even at once: the
 	 * lock holds it up until we have it. */
 	nr_mutex_lock(&model->lock);
+	atomic_fetch_add(&model->talking, 1);
 	err = nr_thread_start(&conversing->thread, model->host->stack_size,
 	                      thread_main, conversing);
 	if (err == 0)
 		model->running++;
+	else
+		atomic_fetch_sub(&model->talking, 1);
 	nr_mutex_unlock(&model->lock);
 	if (err < 0)
 		free(conversing);

@@ -301,6 +301,8 @@ static int fixed_addrs(const struct nr_endpoint *endpoint,
 int nr_endpoint_addrs(const struct nr_endpoint *endpoint,
                       enum naru_family family, struct naru_addr *ret_addrs)
 {
+	int count;
+
 	if (endpoint->transport == &nr_transport_unix) {
 		ret_addrs[0] = endpoint->local;
 		return 1;
@@ -308,6 +310,10 @@ int nr_endpoint_addrs(const struct nr_endpoint *endpoint,
 	if (endpoint->kind == NR_HOST_LOCALHOST ||
 	    endpoint->kind == NR_HOST_ALL)
 		return fixed_addrs(endpoint, family, ret_addrs);
-	return nr_resolve(endpoint->host, system_family(family), endpoint->port,
-	                  ret_addrs);
+	count = nr_resolve(endpoint->host, system_family(family),
+	                   endpoint->port, ret_addrs);
+	/* An address has one family, and is no name that could have both. */
+	if (count == -NARU_ENONAME && endpoint->kind == NR_HOST_ADDRESS)
+		return -EAFNOSUPPORT;
+	return count;
 }

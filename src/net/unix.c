@@ -76,8 +76,10 @@ static int bind_in_place(int fd, const struct naru_addr *addr,
 	struct nr_file_id id, id_now;
 	int answered, err = -EADDRINUSE;
 
-	if (!path || nr_file_identify(path, &id) < 0 || !id.is_socket)
+	if (!path || nr_file_identify(path, &id) < 0)
 		return -EADDRINUSE;
+	if (!id.is_socket)
+		return -EEXIST;
 	answered = is_answered(addr);
 	if (answered == 0 && nr_file_identify(path, &id_now) == 0 &&
 	    id_now.device == id.device && id_now.inode == id.inode)

@@ -101,6 +101,17 @@ bool nr_file_is_readable(int fd)
 	return ready > 0 && (one.revents & POLLIN);
 }
 
+bool nr_file_is_shut_down(int fd)
+{
+	struct pollfd one = {.fd = fd, .events = POLLRDHUP};
+	int ready;
+
+	do {
+		ready = poll(&one, 1, 0);
+	} while (ready < 0 && errno == EINTR);
+	return ready > 0 && (one.revents & (POLLHUP | POLLRDHUP));
+}
+
 ssize_t nr_file_read_text(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

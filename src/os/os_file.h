@@ -34,6 +34,9 @@ int64_t nr_timer_left(int fd);
 /* Whether an event or a timer is readable now. Safe in a signal handler. */
 bool nr_file_is_readable(int fd);
 
+/* Whether somebody has shut FD, a socket, down for receiving. */
+bool nr_file_is_shut_down(int fd);
+
 /* Reads the beginning of a file as a text with its terminator. */
 ssize_t nr_file_read_text(const char *path, char *buf, size_t size);
 

@@ -66,7 +66,7 @@ struct nr_tcp_info {
 	unsigned queued;   /* of a listener: how many wait to be accepted */
 	unsigned backlog;  /* of a listener: how many may */
 	uint64_t acked;    /* bytes that the peer has acknowledged */
-	uint64_t unacked;  /* bytes that it has not */
+	uint64_t written;  /* bytes that the kernel has taken from us */
 	uint64_t received; /* bytes that came */
 };
 

@@ -2,11 +2,14 @@
 /* Threads and what they share: see os_thread.h. */
 #include "os/os_thread.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/time.h"
 
 /* A stack size that pthread_attr_setstacksize(3) takes: whole pages, and not
  * below the system's least. */
@@ -73,6 +76,25 @@ void nr_mutex_lock(struct nr_mutex *mutex)
 	int err = pthread_mutex_lock(&mutex->lock);
 
 	nr_assert(err == 0);
+}
+
+bool nr_mutex_try(struct nr_mutex *mutex)
+{
+	return pthread_mutex_trylock(&mutex->lock) == 0;
+}
+
+int nr_mutex_lock_until(struct nr_mutex *mutex, int64_t until)
+{
+	const struct timespec at = {until / NR_NS_PER_S, until % NR_NS_PER_S};
+	int err;
+
+	if (until == NR_NEVER) {
+		nr_mutex_lock(mutex);
+		return 0;
+	}
+	err = pthread_mutex_clocklock(&mutex->lock, CLOCK_MONOTONIC, &at);
+	nr_assert(err == 0 || err == ETIMEDOUT);
+	return -err;
 }
 
 void nr_mutex_unlock(struct nr_mutex *mutex)

@@ -5,7 +5,9 @@
 /* Threads and what they share. */
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct nr_thread {
 	pthread_t id;
@@ -43,6 +45,9 @@ struct nr_mutex {
 	}
 void nr_mutex_init(struct nr_mutex *mutex);
 void nr_mutex_lock(struct nr_mutex *mutex);
+bool nr_mutex_try(struct nr_mutex *mutex);
+/* -ETIMEDOUT where it is not to be had until UNTIL (base/time.h). */
+int nr_mutex_lock_until(struct nr_mutex *mutex, int64_t until);
 void nr_mutex_unlock(struct nr_mutex *mutex);
 void nr_mutex_fini(struct nr_mutex *mutex);
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/time.h"
+#include "net/addr.h"
 #include "net/trace.h"
 #include "net/transport.h"
 #include "os/os_file.h"
@@ -38,8 +39,9 @@ static void set_deaf(struct naru_server *server, bool deaf)
 	if (server->deaf == deaf && !server->half_deaf)
 		return;
 	for (unsigned i = 0; i < server->listener_count; i++) {
-		int one = nr_loop_listen(&server->loop,
-		                         &server->listeners[i].source, !deaf);
+		struct nr_listener *listener = &server->listeners[i];
+		int one = nr_loop_listen(&server->loop, &listener->source,
+		                         !deaf && !listener->broken);
 
 		if (one < 0)
 			err = one;
@@ -138,6 +140,23 @@ static void report_limit(struct naru_server *server)
 	report(server, NARU_EVENT_PAUSE, -EUSERS);
 }
 
+/* A listener that somebody shut down (another process that has it may) is ready
+ * for ever and gives nobody: it must not take the others' turn. */
+static void give_up(struct nr_listener *listener)
+{
+	struct naru_server *server = listener->server;
+	char text[NARU_ADDR_TEXT];
+
+	listener->broken = true;
+	(void)nr_loop_listen(&server->loop, &listener->source, false);
+	nr_report(&server->settings.report,
+	          &(struct naru_event){.kind = NARU_EVENT_ERROR,
+	                               .call = "accept",
+	                               .text = nr_addr_text(&listener->addr,
+	                                                    text),
+	                               .result = -EINVAL});
+}
+
 void nr_admission_ready(struct nr_source *source)
 {
 	struct nr_listener *listener =
@@ -154,6 +173,11 @@ void nr_admission_ready(struct nr_source *source)
 		return;
 	}
 	accepted.fd = nr_socket_accept(source->fd, &accepted.peer);
+	if ((accepted.fd == -EAGAIN || accepted.fd == -EINVAL) &&
+	    nr_file_is_shut_down(source->fd)) {
+		give_up(listener);
+		return;
+	}
 	if (accepted.fd == -EAGAIN)
 		return;
 	if (accepted.fd >= 0)

@@ -27,6 +27,7 @@ struct nr_listener {
 	struct naru_addr addr;  /* with its real port */
 	struct nr_file_id file; /* of a unix socket with a path */
 	_Atomic bool refused;   /* somebody else closed it already */
+	bool broken;            /* somebody else has shut it down */
 	bool wildcard;          /* conversations ask for their own address */
 	naru_talk *talk;
 	void *arg;

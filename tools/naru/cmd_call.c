@@ -157,6 +157,12 @@ static const char *dial_error(int err)
 		return "no such name";
 	case -ENOENT:
 		return "no such unix socket";
+	case -EADDRNOTAVAIL:
+		return "this machine has no such source address, or no port "
+		       "left";
+	case -EAFNOSUPPORT:
+		return "IPv4 and IPv6 do not go together here: see -4, -6 and "
+		       "--source";
 	default:
 		return naru_strerror(err);
 	}
@@ -165,8 +171,9 @@ static const char *dial_error(int err)
 static int dial_fails(const struct call *call, int err)
 {
 	if (err == -NARU_EENDPOINT) {
-		/* The endpoint has been checked: it is the source. */
-		nr_tool_say(NAME, "--source: %s",
+		bool source = strcmp(call->log.what, "read source") == 0;
+
+		nr_tool_say(NAME, "%s%s", source ? "--source: " : "",
 		            call->log.why[0] ? call->log.why
 		                             : naru_strerror(err));
 		return NR_TOOL_USAGE;

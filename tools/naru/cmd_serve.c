@@ -93,10 +93,11 @@ static void set_signals(struct naru_server *server, int64_t drain_ms)
 	sigaction(SIGPIPE, &none, NULL);
 }
 
-static void reset_signals(void)
+/* The server is about to go: who asks again has been heard. */
+static void ignore_signals(void)
 {
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
 }
 
 static void usage_models(FILE *out)
@@ -308,9 +309,12 @@ static bool set_operands(struct serve *serve, int count, char **operands)
 	const char *endpoint = NULL;
 
 	if (count > (has_program ? 1 : 2)) {
-		nr_tool_say(NAME, "'%s': nothing may follow the %s",
-		            operands[count - 1],
-		            has_program ? "endpoint" : "talk");
+		nr_tool_say(
+			NAME,
+			has_program
+				? "'%s': a program takes the place of a talk"
+				: "'%s': nothing may follow the talk",
+			operands[count - 1]);
 		return false;
 	}
 	if (count == 2 || has_program ||
@@ -380,8 +384,9 @@ static int listen_fails(const struct serve *serve, int err)
 		nr_tool_say(NAME, "%s", serve->log.why);
 		return NR_TOOL_USAGE;
 	}
-	nr_tool_say(NAME, "%s: %s%s%s%s", serve->endpoint, failed_call(err),
-	            which, *which ? ": " : "", naru_strerror(err));
+	nr_tool_say(NAME, "%s: %s%s%s%s%s", serve->endpoint, failed_call(err),
+	            which, *which ? ": " : "", naru_strerror(err),
+	            err == -NARU_ENONAME ? ", and no talk is called so" : "");
 	return NR_TOOL_FAILURE;
 }
 
@@ -394,6 +399,9 @@ static void ready_endpoint(const struct serve *serve,
 	if (strncmp(serve->endpoint, "unix:", 5) == 0 ||
 	    naru_server_endpoint(server, 0, bound, sizeof(bound)) < 0)
 		snprintf(ret, NR_TOOL_ENDPOINT_TEXT, "%s", serve->endpoint);
+	else if (serve->options.family != NARU_FAMILY_ANY)
+		/* A name would promise the other family as well. */
+		snprintf(ret, NR_TOOL_ENDPOINT_TEXT, "%s", bound);
 	else
 		nr_tool_endpoint_port(serve->endpoint, strrchr(bound, ':') + 1,
 		                      ret);
@@ -406,7 +414,8 @@ static void say_listening(const struct serve *serve, struct naru_server *server)
 	bool program = serve->talk == &nr_tool_program;
 	struct naru_options real = {.size = sizeof(real)};
 	const struct naru_model_info *info;
-	size_t len = 0;
+	size_t len = 0, used = 0;
+	char what[512] = "";
 
 	if (naru_server_options(server, &real) < 0)
 		return;
@@ -420,11 +429,19 @@ static void say_listening(const struct serve *serve, struct naru_server *server)
 	if (info->has_workers)
 		snprintf(workers, sizeof(workers), ", %u worker%s",
 		         real.workers, real.workers == 1 ? "" : "s");
+	if (!program)
+		snprintf(what, sizeof(what), "%s%s%s", serve->talk->name,
+		         serve->arg.target ? "=" : "",
+		         serve->arg.target ? serve->arg.target : "");
+	for (char **arg = program ? serve->arg.argv : NULL; arg && *arg; arg++)
+		if (used < sizeof(what))
+			used += (size_t)snprintf(what + used,
+			                         sizeof(what) - used, "%s%s",
+			                         used ? " " : "", *arg);
 	nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
 	            "listening on %s: %s %s, model %s%s, backlog %u", all,
-	            program ? "program" : "talk",
-	            program ? serve->arg.argv[0] : serve->talk->name,
-	            info->name, workers, atomic_load(&serve->log.backlog));
+	            program ? "program" : "talk", what, info->name, workers,
+	            atomic_load(&serve->log.backlog));
 }
 
 /* How to talk to it; "*" is no host that a client could call, and ncat takes an
@@ -473,6 +490,12 @@ static int run(struct serve *serve, struct naru_server *server)
 {
 	int err;
 
+	if (serve->talk == &nr_tool_program &&
+	    !nr_tool_program_is_there(serve->arg.argv[0])) {
+		nr_tool_say(NAME, "there is no program '%s' that can be run",
+		            serve->arg.argv[0]);
+		return NR_TOOL_FAILURE;
+	}
 	serve->log.capture = true;
 	err = naru_server_listen(server, serve->endpoint, serve->talk->run,
 	                         &serve->arg);
@@ -484,7 +507,7 @@ static int run(struct serve *serve, struct naru_server *server)
 	if (say_ready(serve, server) < 0)
 		return NR_TOOL_FAILURE;
 	err = naru_server_run(server);
-	reset_signals();
+	ignore_signals();
 	if (err == -ECANCELED)
 		nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
 		            "stopped; some conversations were cut off");

@@ -115,7 +115,16 @@ const char *nr_tool_explain(char *buf, size_t size,
 	buf[0] = '\0';
 	if (!event->call)
 		return buf;
-	if (event->result >= 0 && same_call("listen", event->call))
+	/* Of unix sockets the kernel does not tell how full they are. */
+	if (event->result >= 0 && same_call("listen", event->call) &&
+	    event->backlog == 0)
+		snprintf(buf, size, "the system welcomes clients now");
+	else if (event->result >= 0 && same_call("accept", event->call) &&
+	         event->backlog == 0)
+		snprintf(buf, size,
+		         "a new socket for this conversation; the listening "
+		         "one stays as it was");
+	else if (event->result >= 0 && same_call("listen", event->call))
 		snprintf(buf, size,
 		         "the system welcomes clients now and queues up to %u "
 		         "of them (%u waiting)",

@@ -83,7 +83,7 @@ void nr_tool_log_init(struct nr_tool_log *log, int verbosity, bool client)
 	atomic_init(&log->backlog, 0);
 	atomic_init(&log->refused, -1);
 	log->capture = false;
-	log->why[0] = '\0';
+	log->why[0] = log->what[0] = '\0';
 }
 
 void nr_tool_log(const struct nr_tool_log *log, int level, const char *format,
@@ -186,6 +186,10 @@ static void show_end(const struct nr_tool_log *log,
 		return;
 	if (event->result == -ECANCELED)
 		snprintf(how, sizeof(how), "cut off by the server's stop");
+	else if (event->result == -ETIMEDOUT)
+		snprintf(how, sizeof(how),
+		         "timed out: the peer said or took nothing for too "
+		         "long (ETIMEDOUT)");
 	else if (event->result < 0)
 		snprintf(how, sizeof(how), "failed: %s (%s)",
 		         naru_strerror(event->result),
@@ -365,9 +369,11 @@ static void show_error(struct nr_tool_log *log, const struct naru_event *event)
 {
 	const char *text = event->text ? event->text : "";
 
-	if (log->capture)
+	if (log->capture) {
 		snprintf(log->why, sizeof(log->why), "%s", text);
-	else
+		snprintf(log->what, sizeof(log->what), "%s",
+		         event->call ? event->call : "");
+	} else
 		nr_tool_log(log, NR_TOOL_LOG_ERROR, "%s: %s", text,
 		            naru_strerror(event->result));
 }

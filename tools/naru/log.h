@@ -32,6 +32,7 @@ struct nr_tool_log {
 	atomic_int refused;  /* the last socket whose connect failed, or -1 */
 	bool capture;        /* errors are not shown */
 	char why[2048];      /* the text of the last one then */
+	char what[32];       /* what could not be done then */
 };
 
 /* Prints "PREFIX: text" on standard error as one line. */

@@ -101,14 +101,15 @@ static int help(int argc, char **argv)
 
 /*
  * Descriptors 0 to 2 are open from here on: a socket that landed on one of
- * them would be taken for input, output or the log.
+ * them would be taken for input, output or the log. They give nothing, and
+ * take nothing: a result that cannot be written is to be noticed.
  */
 static int open_standard(void)
 {
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR);
+		fd = open("/dev/null", O_RDONLY);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd < 0)
 		return -1;

@@ -6,6 +6,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "talks.h"
 
@@ -21,6 +26,26 @@ static int program(struct naru_conv *conv, void *arg)
 		            ": the program '%s' does not start: %s",
 		            naru_id(conv), given->argv[0], naru_strerror(err));
 	return err;
+}
+
+bool nr_tool_program_is_there(const char *name)
+{
+	const char *path = getenv("PATH");
+	char file[PATH_MAX];
+
+	if (strchr(name, '/'))
+		return access(name, X_OK) == 0;
+	for (const char *at = path ? path : "/bin:/usr/bin"; at;) {
+		int len = (int)strcspn(at, ":");
+
+		/* An empty part of PATH is the working directory. */
+		snprintf(file, sizeof(file), "%.*s/%s", len ? len : 1,
+		         len ? at : ".", name);
+		if (access(file, X_OK) == 0)
+			return true;
+		at = at[len] == ':' ? at + len + 1 : NULL;
+	}
+	return false;
 }
 
 const struct nr_tool_talk nr_tool_program = {

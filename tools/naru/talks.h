@@ -37,4 +37,8 @@ const struct nr_tool_talk *nr_tool_talk_find(const char *text,
 /* A program for each connection. */
 extern const struct nr_tool_talk nr_tool_program;
 
+/* Whether NAME can be run, found as posix_spawnp(3) would. It may be gone by
+ * the time that it is. */
+bool nr_tool_program_is_there(const char *name);
+
 #endif
