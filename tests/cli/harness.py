@@ -407,6 +407,8 @@ def _run(case):
 
 def main(module):
     """Runs the cases of MODULE (its globals()); never returns."""
+    # Who is told to go, as at the end of a runner's patience, tidies up first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     only = os.environ.get('CASES', '')
     cases = [each for each in _cases(module) if re.search(only, each[0])]
     print(f'1..{len(cases)}')

@@ -33,6 +33,8 @@ struct conformance_case {
 	}
 #define CASE(function)             CASE_IN(MODELS_ALL, ~0u, function)
 #define CASE_FOR(models, function) CASE_IN(models, ~0u, function)
+#define CASE_TCP(function)                                                     \
+	CASE_IN(MODELS_ALL, ~TRANSPORT(TRANSPORT_UNIX), function)
 #define CASE_OVER(transport, function)                                         \
 	CASE_IN(MODELS_ALL, TRANSPORT(transport), function)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -50,8 +52,11 @@ extern const struct conformance_list bytes_list;
 extern const struct conformance_list messages_list;
 extern const struct conformance_list time_list;
 extern const struct conformance_list ends_list;
+extern const struct conformance_list breaks_list;
+extern const struct conformance_list late_list;
 extern const struct conformance_list backlog_list;
 extern const struct conformance_list strands_list;
+extern const struct conformance_list chat_list;
 extern const struct conformance_list who_list;
 extern const struct conformance_list load_list;
 extern const struct conformance_list life_list;

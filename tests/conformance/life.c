@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cases.h"
@@ -315,6 +318,171 @@ static void test_talk_stops_its_server(void **state)
 	server_wait(server, 0);
 }
 
+/* Two that end at a SIGTERM and one that does not, which tells its number. */
+static char *const stubborn[] = {
+	(char[]){"sh"},
+	(char[]){"-c"},
+	(char[]){"sh -c 'trap \"\" TERM; echo $$; exec sleep 60' & "
+                 "exec sleep 60"},
+	NULL,
+};
+
+/* Runs until the deadline, in ARG milliseconds, or until it is cancelled. */
+static int talk_stubborn(struct naru_conv *conv, void *arg)
+{
+	int in_ms = *(int *)arg, status, err;
+
+	if (in_ms > 0)
+		MUST(naru_set_deadline(conv, naru_now() + in_ms), 0);
+	err = naru_program(conv, stubborn, &status);
+	MUST(err, in_ms > 0 ? -ETIMEDOUT : -ECANCELED);
+	MUST(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, true);
+	return err;
+}
+
+/* A process that nobody has reaped yet is gone too. */
+static bool is_gone(pid_t pid)
+{
+	char path[64], line[256] = "";
+	const char *state;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	file = fopen(path, "r");
+	if (!file)
+		return true;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = '\0';
+	fclose(file);
+	state = strrchr(line, ')');
+	return !state || state[2] == 'Z' || state[2] == 'X';
+}
+
+static void end_stubborn(int in_ms)
+{
+	struct server *server = server_start(talk_stubborn, &in_ms, NULL);
+	int fd = client_connect(server->endpoint[0]);
+	char line[32];
+	int64_t limit;
+	pid_t pid;
+
+	client_line(fd, line, sizeof(line));
+	pid = (pid_t)atol(line);
+	assert_false(is_gone(pid));
+	if (in_ms == 0)
+		server_signal(server, 0);
+	client_expect_gone(fd);
+	close(fd);
+	limit = clock_ms() + 5000;
+	while (!is_gone(pid) && clock_ms() < limit)
+		rest();
+	if (!is_gone(pid)) {
+		kill(pid, SIGKILL);
+		fail_with("a part of the program has survived");
+	}
+	if (in_ms == 0)
+		server_wait(server, -ECANCELED);
+	else
+		server_stop(server);
+}
+
+static void test_program_ends_with_all_of_its_group(void **state)
+{
+	(void)state;
+	end_stubborn(1000);
+	shared_clear();
+	end_stubborn(0);
+}
+
+/* What an administrator's tool may do to a server: shuts the first COUNT
+ * listeners down. */
+static void shut_down(int count)
+{
+	socklen_t len = sizeof(int);
+	int fd, listens;
+
+	for (fd = 3; fd < 64 && count > 0; fd++) {
+		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) <
+		            0 ||
+		    !listens)
+			continue;
+		shutdown(fd, SHUT_RDWR);
+		count--;
+	}
+}
+
+static void shut_listeners_down(void)
+{
+	shut_down(SERVER_LISTENERS);
+}
+
+static int64_t cpu_ms_of(pid_t pid)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	assert_int_equal(clock_getcpuclockid(pid, &clock), 0);
+	assert_int_equal(clock_gettime(clock, &used), 0);
+	return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
+
+/* How much the server computes in half a second, once it has started: the
+ * least that is seen. */
+static int64_t least_cpu_ms(pid_t pid)
+{
+	int64_t least = INT64_MAX, start, used;
+	int i;
+
+	for (i = 0; i < 6 && least >= 100; i++) {
+		start = clock_ms();
+		used = cpu_ms_of(pid);
+		wait_until(clock_ms() - start >= 500);
+		used = cpu_ms_of(pid) - used;
+		if (used < least)
+			least = used;
+	}
+	return least;
+}
+
+static void test_broken_listener_costs_no_time(void **state)
+{
+	struct setup setup = {
+		.listener = {{.talk = talk_echo}},
+		.before_run = shut_listeners_down,
+	};
+	struct server *server = server_start_setup(&setup);
+	int64_t least = least_cpu_ms(server->pid);
+
+	(void)state;
+	if (least >= 100)
+		fail_with("%lld ms of 500 spent on nothing", (long long)least);
+	server_stop(server);
+}
+
+static void shut_first_listener_down(void)
+{
+	shut_down(1);
+}
+
+static void test_broken_listener_takes_no_others_turn(void **state)
+{
+	struct setup setup = {
+		.listener = {{.talk = talk_echo}, {.talk = talk_echo}},
+		.before_run = shut_first_listener_down,
+	};
+	struct server *server = server_start_setup(&setup);
+	int i, fd;
+
+	(void)state;
+	for (i = 0; i < 5; i++) {
+		fd = client_connect(server->endpoint[1]);
+		client_say(fd, "hello");
+		client_expect(fd, "hello");
+		close(fd);
+	}
+	server_stop(server);
+}
+
 #define CROWD  (SANITIZED ? 30 : 100)
 #define VICTIM (CROWD / 2)
 
@@ -417,6 +585,9 @@ static const struct conformance_case cases[] = {
 	CASE(test_stop_of_an_idle_server_is_clean),
 	CASE(test_stop_lets_go_of_the_backlog),
 	CASE(test_talk_stops_its_server),
+	CASE(test_program_ends_with_all_of_its_group),
+	CASE(test_broken_listener_costs_no_time),
+	CASE(test_broken_listener_takes_no_others_turn),
 	CASE_FOR(MODELS_FORK, test_killed_worker_loses_its_conversation_only),
 	CASE_FOR(MODELS_FORK, test_workers_are_replaced_each_time),
 };

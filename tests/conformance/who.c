@@ -364,6 +364,76 @@ static void test_dial_tells_that_nobody_listens(void **state)
 	server_stop(server);
 }
 
+/* The port of the endpoint at ARG, at the address that means "any". */
+static void any_address(char *buf, size_t size, const char *endpoint)
+{
+	snprintf(buf, size, "%s%s",
+	         place.transport == TRANSPORT_TCP6 ? "[::]" : "0.0.0.0",
+	         strrchr(endpoint, ':'));
+}
+
+static int talk_dial_any(struct naru_conv *conv, void *arg)
+{
+	char any[NARU_ADDR_TEXT], text[NARU_ADDR_TEXT];
+	struct naru_conv *far;
+
+	any_address(any, sizeof(any), arg);
+	MUST(naru_dial(&far, any, NULL), 0);
+	MUST(naru_addr_format(naru_peer(far), text, sizeof(text)) > 0, true);
+	MUST(naru_close(far), 0);
+	return naru_sendf(conv, "tcp://%s", text);
+}
+
+static void test_dial_of_any_address_tells_who_answered(void **state)
+{
+	char endpoint[NARU_ADDR_TEXT], line[NARU_ADDR_TEXT + 8];
+	int listener = client_listen(endpoint, sizeof(endpoint));
+	struct server *server = server_start(talk_dial_any, endpoint, NULL);
+	int fd = client_connect(server->endpoint[0]);
+
+	(void)state;
+	close(client_accept(listener));
+	client_line(fd, line, sizeof(line));
+	assert_string_equal(line, endpoint);
+	close(fd);
+	close(listener);
+	server_stop(server);
+}
+
+/* Calls the port that it calls from. */
+static int talk_dial_itself(struct naru_conv *conv, void *arg)
+{
+	char any[NARU_ADDR_TEXT];
+	const char *source = (const char *)arg + strlen("tcp://");
+	struct naru_conv *far;
+	int err;
+
+	any_address(any, sizeof(any), arg);
+	err = naru_dial(&far, any, NARU_DIAL_OPTIONS(.source = source));
+	if (err == 0)
+		(void)naru_close(far);
+	return naru_sendf(conv, "%s", naru_errname(err));
+}
+
+static void test_dial_of_any_address_tells_that_it_is_itself(void **state)
+{
+	char endpoint[NARU_ADDR_TEXT], line[64] = "EADDRINUSE";
+	struct server *server;
+	int fd, i;
+
+	(void)state;
+	/* Somebody else may get the port that was free a moment ago. */
+	for (i = 0; i < 10 && strcmp(line, "EADDRINUSE") == 0; i++) {
+		close(take_address(endpoint, sizeof(endpoint)));
+		server = server_start(talk_dial_itself, endpoint, NULL);
+		fd = client_connect(server->endpoint[0]);
+		client_line(fd, line, sizeof(line));
+		close(fd);
+		server_stop(server);
+	}
+	assert_string_equal(line, "NARU_ESELF");
+}
+
 static const struct conformance_case cases[] = {
 	CASE(test_addresses_are_those_that_the_peer_sees),
 	CASE(test_peer_of_a_bound_client_has_its_name),
@@ -373,5 +443,7 @@ static const struct conformance_case cases[] = {
 	CASE(test_alloc_is_zeroed_and_aligned),
 	CASE(test_alloc_stops_at_the_memory_limit),
 	CASE(test_dial_tells_that_nobody_listens),
+	CASE_TCP(test_dial_of_any_address_tells_who_answered),
+	CASE_TCP(test_dial_of_any_address_tells_that_it_is_itself),
 };
 const struct conformance_list who_list = LIST(cases);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "place.h"
 
 #define CHUNK 65536
 
@@ -70,9 +71,16 @@ socklen_t client_address(const char *endpoint, struct sockaddr_storage *to)
 	return ip_address(endpoint + 6, to);
 }
 
-static int connect_with(const char *endpoint, int buffer)
+static void limit_waits(int fd)
 {
 	struct timeval limit = {.tv_sec = WAIT_MS / 1000};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
+static int connect_with(const char *endpoint, int buffer)
+{
 	struct sockaddr_storage to;
 	socklen_t len = client_address(endpoint, &to);
 	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -80,8 +88,7 @@ static int connect_with(const char *endpoint, int buffer)
 
 	if (fd < 0)
 		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	limit_waits(fd);
 	if (buffer)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
 	if (to.ss_family != AF_UNIX)
@@ -114,6 +121,44 @@ int client_connect_small(const char *endpoint)
 
 	if (fd < 0)
 		fail_with("connect %s: %s", endpoint, strerror(-fd));
+	return fd;
+}
+
+/* Large enough to be quick, and small enough to be full soon. */
+#define LISTENER_BUFFER 65536
+
+int client_listen(char *endpoint, size_t size)
+{
+	struct sockaddr_storage own;
+	int buffer = LISTENER_BUFFER;
+	socklen_t len;
+	int fd;
+
+	place_endpoint(endpoint, size);
+	len = client_address(endpoint, &own);
+	fd = socket(own.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	if (bind(fd, (struct sockaddr *)&own, len) < 0 || listen(fd, 16) < 0)
+		fail_with("listen at %s: %s", endpoint, strerror(errno));
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+	/* The port is at the same place for both families. */
+	if (own.ss_family != AF_UNIX)
+		snprintf(strrchr(endpoint, ':'), 8, ":%d",
+		         ntohs(((struct sockaddr_in *)&own)->sin_port));
+	return fd;
+}
+
+int client_accept(int listener)
+{
+	int fd;
+
+	if (!client_hears(listener, WAIT_MS))
+		fail_with("nobody has connected");
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		fail_with("accept: %s", strerror(errno));
+	limit_waits(fd);
 	return fd;
 }
 
@@ -238,7 +283,8 @@ void client_expect_end(int fd)
 		fail_with("no end, but a byte %#x", (unsigned char)byte);
 }
 
-void client_expect_gone(int fd)
+/* Receives all there is; whether a reset came behind it. */
+static bool receive_rest(int fd)
 {
 	static char buf[CHUNK];
 	ssize_t got;
@@ -248,6 +294,29 @@ void client_expect_gone(int fd)
 	while (got > 0);
 	if (got < 0 && errno != ECONNRESET)
 		fail_with("neither end nor reset, but %s", strerror(errno));
+	return got < 0;
+}
+
+void client_expect_gone(int fd)
+{
+	(void)receive_rest(fd);
+}
+
+void client_expect_reset(int fd)
+{
+	if (!receive_rest(fd) && place.transport != TRANSPORT_UNIX)
+		fail_with("an orderly end, and no reset");
+}
+
+void client_skip(int fd, size_t len)
+{
+	static char buf[CHUNK];
+	size_t n;
+
+	for (; len > 0; len -= n) {
+		n = len < CHUNK ? len : CHUNK;
+		receive(fd, buf, n);
+	}
 }
 
 bool client_hears(int fd, int ms)

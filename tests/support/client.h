@@ -18,6 +18,10 @@ int client_connect(const char *endpoint);
 int client_connect_small(const char *endpoint);
 /* Returns a descriptor or a negated error number. */
 int client_try(const char *endpoint);
+/* Listens at a new endpoint of the place, for talks that dial; writes the
+ * endpoint. What comes is taken with client_accept(). */
+int client_listen(char *endpoint, size_t size);
+int client_accept(int listener);
 /* Fills TO with the address that ENDPOINT names. */
 socklen_t client_address(const char *endpoint, struct sockaddr_storage *to);
 
@@ -35,6 +39,10 @@ void client_line(int fd, char *buf, size_t size);
 void client_expect_end(int fd);
 /* The peer has finished or broken off, whatever came before. */
 void client_expect_gone(int fd);
+/* The peer has broken off, whatever came before; a unix socket may not tell. */
+void client_expect_reset(int fd);
+/* Receives LEN bytes, whatever they are. */
+void client_skip(int fd, size_t len);
 /* Whether something comes within MS milliseconds; an end counts. */
 bool client_hears(int fd, int ms);
 

@@ -100,7 +100,8 @@ static void make_server(const struct setup *setup)
 	options.model = place.model;
 	if (options.workers == 0)
 		options.workers = 4;
-	options.report = shared_report;
+	if (!setup->unreported)
+		options.report = shared_report;
 	must_start("naru_server_new", naru_server_new(&server, &options));
 	atomic_store(&server_under_test, server);
 }
@@ -136,7 +137,11 @@ static _Noreturn void serve(const struct setup *setup, int slot, int out)
 	listen_all(setup, out);
 	if (setup->stop_first)
 		EXPECT(naru_server_stop(server, 0), 0);
+	if (setup->before_run)
+		setup->before_run();
 	atomic_store(&page->result, naru_server_run(server));
+	if (setup->after_run)
+		setup->after_run();
 	atomic_store(&page->again, naru_server_run(server));
 	atomic_store(&server_under_test, NULL);
 	naru_server_free(server);
@@ -283,7 +288,7 @@ static void check_removed(const struct server *server)
 	}
 }
 
-void server_wait(struct server *server, int result)
+int server_wait_any(struct server *server)
 {
 	struct shared_server *page = &shared->server[server->slot];
 	int status = wait_process(server);
@@ -292,7 +297,6 @@ void server_wait(struct server *server, int result)
 		fail_with("%d failures", atomic_load(&shared->failures));
 	if (!atomic_load(&page->ran))
 		fail_with("the server died, status %#x", status);
-	assert_result(atomic_load(&page->result), result);
 	if (atomic_load(&page->fds) != 0)
 		fail_with("%d descriptors left", atomic_load(&page->fds));
 	if (atomic_load(&page->threads) != 0)
@@ -302,6 +306,12 @@ void server_wait(struct server *server, int result)
 	if (status != 0)
 		fail_with("the server's process ended with status %#x", status);
 	check_removed(server);
+	return atomic_load(&page->result);
+}
+
+void server_wait(struct server *server, int result)
+{
+	assert_result(server_wait_any(server), result);
 }
 
 void server_stop(struct server *server)

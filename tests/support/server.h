@@ -32,6 +32,10 @@ struct setup {
 	struct listener listener[SERVER_LISTENERS];
 	const struct naru_options *options; /* without the model; or null */
 	bool stop_first; /* naru_server_stop() before naru_server_run() */
+	bool unreported; /* without a report function */
+	/* In the server's process, around naru_server_run(); or null. */
+	void (*before_run)(void);
+	void (*after_run)(void);
 };
 
 /* In the process of the server and those that it forks: the server. */
@@ -52,7 +56,11 @@ void server_signal(struct server *server, int64_t drain_ms);
  * given back. */
 void server_wait(struct server *server, int result);
 
-/* Both, for a server whose conversations have ended or will by themselves. */
+/* The same where more than one result is right; returns it. */
+int server_wait_any(struct server *server);
+
+/* Asks and waits, for a server whose conversations have ended or will by
+ * themselves. */
 void server_stop(struct server *server);
 
 /* Ends every server that is left, without asking. */

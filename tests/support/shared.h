@@ -50,6 +50,7 @@ struct shared_server {
 struct shared {
 	atomic_int step; /* how far the two sides are; what it means is up to
 	                    the test */
+	atomic_llong number; /* what it means is up to the test */
 	atomic_int order_len;
 	char order[256];
 
