@@ -216,7 +216,10 @@ static _Noreturn void race_to_listen(const char *endpoint,
 	while (atomic_load(&shared->step) < 1)
 		;
 	err = naru_server_listen(server, endpoint, talk_echo, NULL);
-	shared_note(err == 0 ? 'y' : err == -EADDRINUSE ? 'n' : '?');
+	if (err == 0)
+		shared_note('y');
+	else
+		shared_note(err == -EADDRINUSE ? 'n' : '?');
 	(void)await_step(2);
 	naru_server_free(server);
 	_exit(0);
