@@ -148,26 +148,28 @@ def test_exit_status_is_logged(model):
 
 
 @every_model
-def test_program_that_does_not_exist(model):
-    server = serve('-m', model, '--', '/nonexistent/program')
+def test_program_that_is_gone(model):
+    path = temporary() / 'program'
+    path.write_text('#!/bin/sh\n')
+    path.chmod(0o700)
+    server = serve('-m', model, '--', path)
+    path.unlink()
     for number in (1, 2):
         peer = server.connect()
         same(peer.rest(), b'', 'from no program')
         peer.close()
         server.says(rf"conversation {number}: the program "
-                    r"'/nonexistent/program' does not start: No such file")
+                    rf"'{path}' does not start: No such file")
     server.is_well()
 
 
-def test_program_without_right_to_run():
+def test_program_that_cannot_be_run_is_refused_at_once():
     path = temporary() / 'data'
     path.write_text('no program')
-    server = serve('--', path)
-    peer = server.connect()
-    same(peer.rest(), b'')
-    peer.close()
-    server.says('does not start: Permission denied')
-    server.is_well()
+    for name in (path, '/nonexistent/program', 'no-such-program'):
+        status, _, err = run(NARU, 'serve', '-p', '0', '--', name)
+        same(status, 1)
+        has(err, f"there is no program '{name}' that can be run")
 
 
 @every_model

@@ -230,7 +230,7 @@ def test_live_unix_socket_is_left_alone():
 def test_file_that_is_no_socket_is_left_alone():
     path = unix_path()
     path.write_text('precious')
-    fails(f'unix:{path}', names=[str(path), 'in use'])
+    fails(f'unix:{path}', names=[str(path), 'File exists'])
     same(path.read_text(), 'precious', 'the file')
 
 
@@ -317,7 +317,7 @@ def test_idle_timeout_ends_a_silent_peer(model):
     took = time.monotonic() - began
     assert 0.19 < took < 10, took
     peer.close()
-    server.says(r'conversation 1 ends: .*failed: .*\(ETIMEDOUT\)')
+    server.says(r'conversation 1 ends: .*timed out: .*\(ETIMEDOUT\)')
     server.is_well()
 
 

@@ -257,7 +257,7 @@ static void test_numeric_addresses_need_no_resolver(void **state)
 	                 1);
 	assert_addr(&addrs[0], "[2001:db8::7%1]:9");
 	assert_int_equal(addrs_of("192.0.2.7", NARU_FAMILY_IPV6, addrs),
-	                 -NARU_ENONAME);
+	                 -EAFNOSUPPORT);
 	assert_int_equal(addrs_of("unix:@x", NARU_FAMILY_IPV6, addrs), 1);
 	assert_addr(&addrs[0], "unix:@x");
 }
