@@ -18,11 +18,10 @@
 static int echo(struct naru_conv *conv, void *arg)
 {
 	struct naru_msg msg;
-	int err;
+	int err = 0;
 
-	while ((err = naru_recv(conv, &msg)) > 0)
-		if ((err = naru_send(conv, msg.data, msg.len)) < 0)
-			break;
+	while (err >= 0 && (err = naru_recv(conv, &msg)) > 0)
+		err = naru_send(conv, msg.data, msg.len);
 	return err;
 }
 
