@@ -8,6 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
 #include "base/assert.h"
 #include "base/time.h"
 
@@ -83,6 +87,18 @@ bool nr_mutex_try(struct nr_mutex *mutex)
 	return pthread_mutex_trylock(&mutex->lock) == 0;
 }
 
+/* gcc 12's thread sanitizer does not know pthread_mutex_clocklock(3): it has to
+ * be told that the lock is ours. */
+static void tell_locked(pthread_mutex_t *lock)
+{
+#if defined(__SANITIZE_THREAD__)
+	__tsan_mutex_pre_lock(lock, __tsan_mutex_try_lock);
+	__tsan_mutex_post_lock(lock, __tsan_mutex_try_lock, 0);
+#else
+	(void)lock;
+#endif
+}
+
 int nr_mutex_lock_until(struct nr_mutex *mutex, int64_t until)
 {
 	const struct timespec at = {until / NR_NS_PER_S, until % NR_NS_PER_S};
@@ -94,6 +110,8 @@ int nr_mutex_lock_until(struct nr_mutex *mutex, int64_t until)
 	}
 	err = pthread_mutex_clocklock(&mutex->lock, CLOCK_MONOTONIC, &at);
 	nr_assert(err == 0 || err == ETIMEDOUT);
+	if (err == 0)
+		tell_locked(&mutex->lock);
 	return -err;
 }
 
