@@ -44,12 +44,6 @@ static inline void nr_list_append(struct nr_list *head, struct nr_list *node)
 	head->prev = node;
 }
 
-/* Links NODE as the first of the ring HEAD. */
-static inline void nr_list_prepend(struct nr_list *head, struct nr_list *node)
-{
-	nr_list_append(head->next, node);
-}
-
 static inline void nr_list_remove(struct nr_list *node)
 {
 	node->prev->next = node->next;

@@ -26,7 +26,10 @@ struct reading {
 
 static bool wrong(struct reading *reading, const char *at, const char *reason)
 {
-	reading->error.place = (size_t)(at - reading->cursor.begin) + 1;
+	struct nr_cursor there = {reading->cursor.begin, at,
+	                          reading->cursor.end};
+
+	reading->error.place = nr_cursor_place(&there);
 	reading->error.reason = reason;
 	return false;
 }

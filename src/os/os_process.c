@@ -71,12 +71,6 @@ bool nr_process_has_ended(pid_t pid)
 	       info.si_pid == pid;
 }
 
-void nr_process_terminate(pid_t pid)
-{
-	nr_assert(pid > 0);
-	(void)kill(pid, SIGTERM);
-}
-
 void nr_process_kill(pid_t pid)
 {
 	nr_assert(pid > 0);

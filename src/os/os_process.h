@@ -35,7 +35,6 @@ int nr_process_reap(pid_t pid, bool wait, int *ret_status);
 bool nr_process_has_ended(pid_t pid);
 
 /* Sends a signal; one that is gone already is none of our worry. */
-void nr_process_terminate(pid_t pid);
 void nr_process_kill(pid_t pid);
 void nr_process_terminate_group(pid_t leader);
 void nr_process_kill_group(pid_t leader);
