@@ -17,9 +17,3 @@ int64_t nr_ms_from_ns(int64_t ns)
 		return NR_NEVER;
 	return ns / NR_NS_PER_MS + (ns % NR_NS_PER_MS != 0);
 }
-
-int64_t nr_time_add(int64_t now, int64_t duration)
-{
-	nr_assert(now >= 0 && duration >= 0);
-	return duration > NR_NEVER - now ? NR_NEVER : now + duration;
-}

@@ -24,7 +24,10 @@ int64_t nr_ms_from_ns(int64_t ns);
 
 /* The point in time DURATION after NOW; what does not fit is never. Both
  * >= 0. */
-int64_t nr_time_add(int64_t now, int64_t duration);
+static inline int64_t nr_time_add(int64_t now, int64_t duration)
+{
+	return duration > NR_NEVER - now ? NR_NEVER : now + duration;
+}
 
 static inline int64_t nr_time_min(int64_t a, int64_t b)
 {

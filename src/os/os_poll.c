@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stddef.h>
-#include <sys/epoll.h>
 #include <time.h>
 
 #include "base/assert.h"
@@ -45,41 +44,62 @@ int nr_watch_open(void)
 	return watch < 0 ? -errno : watch;
 }
 
-static int control(int watch, int what, int fd, void *data)
+int nr_watch_control(int watch, int what, int fd, struct epoll_event *event)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = data};
-
-	return epoll_ctl(watch, what, fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(watch, what, fd, event) < 0 ? -errno : 0;
 }
 
 int nr_watch_add(int watch, int fd, void *data)
 {
-	return control(watch, EPOLL_CTL_ADD, fd, data);
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = data};
+
+	return nr_watch_control(watch, EPOLL_CTL_ADD, fd, &event);
+}
+
+int nr_watch_edges(int watch, int fd, uint64_t data)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.u64 = data,
+	};
+
+	return nr_watch_control(watch, EPOLL_CTL_ADD, fd, &event);
 }
 
 int nr_watch_remove(int watch, int fd)
 {
-	return control(watch, EPOLL_CTL_DEL, fd, NULL);
+	return nr_watch_control(watch, EPOLL_CTL_DEL, fd, NULL);
 }
 
-int nr_watch_wait(int watch, void **ret_data, unsigned most, int64_t until)
+int nr_watch_events(int watch, struct epoll_event *ret_events, int most,
+                    int64_t until)
 {
-	struct epoll_event events[64];
 	int timeout = -1, ready;
 
 	nr_assert(most > 0);
-	if (most > sizeof(events) / sizeof(events[0]))
-		most = sizeof(events) / sizeof(events[0]);
-	if (until != NR_NEVER) {
+	if (until <= 0) {
+		timeout = 0;
+	} else if (until != NR_NEVER) {
 		/* Rounded up: waking too early would be waking twice. */
 		int64_t ms =
 			(until - nr_now() + NR_NS_PER_MS - 1) / NR_NS_PER_MS;
 
 		timeout = ms < 0 ? 0 : ms > INT_MAX ? INT_MAX : (int)ms;
 	}
-	ready = epoll_wait(watch, events, (int)most, timeout);
+	ready = epoll_wait(watch, ret_events, most, timeout);
 	if (ready < 0)
 		return errno == EINTR ? 0 : -errno;
+	return ready;
+}
+
+int nr_watch_wait(int watch, void **ret_data, unsigned most, int64_t until)
+{
+	struct epoll_event events[64];
+	int ready;
+
+	if (most > sizeof(events) / sizeof(events[0]))
+		most = sizeof(events) / sizeof(events[0]);
+	ready = nr_watch_events(watch, events, (int)most, until);
 	for (int i = 0; i < ready; i++)
 		ret_data[i] = events[i].data.ptr;
 	return ready;

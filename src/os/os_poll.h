@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 /*
  * Waits until one of FDS is ready or UNTIL (base/time.h) has come. Returns
@@ -28,5 +29,14 @@ int nr_watch_remove(int watch, int fd);
  * did.
  */
 int nr_watch_wait(int watch, void **ret_data, unsigned most, int64_t until);
+
+/* The same in epoll's own terms, for whoever keeps track of many: FD tells once
+ * of each change, with DATA. */
+int nr_watch_edges(int watch, int fd, uint64_t data);
+int nr_watch_control(int watch, int what, int fd, struct epoll_event *event);
+
+/* As nr_watch_wait(), with what each is ready for. */
+int nr_watch_events(int watch, struct epoll_event *ret_events, int most,
+                    int64_t until);
 
 #endif

@@ -3,6 +3,7 @@
 #include "os/os_process.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -144,4 +145,14 @@ out_actions:
 char **nr_process_environment(void)
 {
 	return environ;
+}
+
+unsigned nr_process_cores(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) < 1)
+		return 1;
+	return (unsigned)CPU_COUNT(&set);
 }

@@ -50,4 +50,7 @@ pid_t nr_process_spawn(int fd, char *const argv[], char *const env[]);
 /* The environment of this process. */
 char **nr_process_environment(void);
 
+/* How many cores this process may use. At least 1. */
+unsigned nr_process_cores(void);
+
 #endif

@@ -147,14 +147,24 @@ ssize_t nr_socket_recv(int fd, void *buf, size_t len)
 	return got < 0 ? -errno : got;
 }
 
-ssize_t nr_socket_send(int fd, const struct iovec *iov, int count)
+static ssize_t send_pieces(int fd, const struct iovec *iov, int count,
+                           int flags)
 {
 	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)iov,
 	                         .msg_iovlen = (size_t)count};
+
+	return sendmsg(fd, &message, flags);
+}
+
+ssize_t nr_socket_send(int fd, const struct iovec *iov, int count)
+{
+	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 	ssize_t sent;
 
 	do {
-		sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		/* One piece costs the kernel less than a list of one. */
+		sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, flags)
+		                  : send_pieces(fd, iov, count, flags);
 	} while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : sent;
 }

@@ -39,6 +39,12 @@ int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
 	err = pthread_attr_setstacksize(&attr, fit_stack(stack_size));
 	if (!err) {
 		sigfillset(&all);
+		/* A fault's signal is for the thread that made it; blocked, it
+		 * would end the program without any handler's being asked. */
+		sigdelset(&all, SIGSEGV);
+		sigdelset(&all, SIGBUS);
+		sigdelset(&all, SIGFPE);
+		sigdelset(&all, SIGILL);
 		err = pthread_attr_setsigmask_np(&attr, &all);
 	}
 	if (!err)
@@ -141,6 +147,22 @@ void nr_cond_wait(struct nr_cond *cond, struct nr_mutex *mutex)
 	int err = pthread_cond_wait(&cond->cond, &mutex->lock);
 
 	nr_assert(err == 0);
+}
+
+int nr_cond_wait_until(struct nr_cond *cond, struct nr_mutex *mutex,
+                       int64_t until)
+{
+	const struct timespec at = {until / NR_NS_PER_S, until % NR_NS_PER_S};
+	int err;
+
+	if (until == NR_NEVER) {
+		nr_cond_wait(cond, mutex);
+		return 0;
+	}
+	err = pthread_cond_clockwait(&cond->cond, &mutex->lock, CLOCK_MONOTONIC,
+	                             &at);
+	nr_assert(err == 0 || err == ETIMEDOUT);
+	return -err;
 }
 
 void nr_cond_signal(struct nr_cond *cond)

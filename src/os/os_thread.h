@@ -14,7 +14,8 @@ struct nr_thread {
 };
 
 /* Starts a thread that runs FN(ARG) on a stack of STACK_SIZE bytes, with all
- * signals blocked: they are for the program's own threads. -EAGAIN, -ENOMEM. */
+ * signals blocked, which are for the program's own threads, but for those of
+ * its own faults. -EAGAIN, -ENOMEM. */
 int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
                     void *(*fn)(void *), void *arg);
 
@@ -62,6 +63,9 @@ struct nr_cond {
 	}
 void nr_cond_init(struct nr_cond *cond);
 void nr_cond_wait(struct nr_cond *cond, struct nr_mutex *mutex);
+/* -ETIMEDOUT where nothing was signalled until UNTIL (base/time.h). */
+int nr_cond_wait_until(struct nr_cond *cond, struct nr_mutex *mutex,
+                       int64_t until);
 void nr_cond_signal(struct nr_cond *cond);
 void nr_cond_broadcast(struct nr_cond *cond);
 void nr_cond_fini(struct nr_cond *cond);

@@ -14,3 +14,11 @@ int64_t nr_now(void)
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * NR_NS_PER_S + now.tv_nsec;
 }
+
+int64_t nr_now_coarse(void)
+{
+	struct timespec now = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64_t)now.tv_sec * NR_NS_PER_S + now.tv_nsec;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_OS_CALLER_H
+#define NR_OS_CALLER_H
+
+/* Who called us: for telling a user of the place in his program. */
+
+#include <stddef.h>
+
+#define NR_CALLER_TEXT 256
+
+/* Where in the program the innermost call into this library was made, as
+ * "program(function+0x1f)", or "program(+0x11a3)" where the function's name is
+ * not known; addr2line(1) takes the latter. */
+void nr_caller_text(char ret_text[NR_CALLER_TEXT]);
+
+#endif
