@@ -30,7 +30,7 @@ check: # Everything that tests; ends with how many passed.
 	@$(MAKE) all
 	@exec scripts/run-tests $(BUILD) $(ARGS)
 
-bench: # The benchmarks; results and a chart go to build/bench/results.
+bench: # The benchmarks, some 20 minutes; results go to build/bench/results.
 	@scripts/install-deps check
 	@$(MAKE) all
 	@exec bench/run $(BUILD) $(ARGS)

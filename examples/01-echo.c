@@ -5,7 +5,7 @@
  *     01-echo [ENDPOINT]               ncat localhost 1060
  *
  * The talk speaks with one peer and knows of no other. naru_serve() waits for
- * the peers and runs the talk for each, here in a thread of its own; it returns
+ * the peers and runs the talk for each, here in a fiber of its own; it returns
  * only where it fails. Without an endpoint it serves localhost:1060.
  *
  * naru_recv() gives 1 for a line, 0 when the peer has finished, and less when

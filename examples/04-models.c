@@ -4,12 +4,13 @@
  *
  *     04-models [ENDPOINT [MODEL]]     ncat localhost 1060
  *
- * MODEL is iterative, process, thread, prefork or pool. The talk stays the
- * same; who runs it is an option. It tells each client where it runs: connect
- * twice, at once and in turn, and compare what the models answer.
+ * MODEL is iterative, process, thread, prefork, pool or fiber. The talk stays
+ * the same; who runs it is an option. It tells each client where it runs:
+ * connect twice, at once and in turn, and compare what the models answer. Of
+ * fibers there are many to a thread: the fifth client shares one of the four.
  *
  * The report function is told what happens; here it prints the listeners, so
- * that with port 0 the port can be learnt.
+ * that with port 0 the port can be learnt, and how fibers wait.
  */
 
 #include <stdio.h>
@@ -24,7 +25,7 @@ static const struct {
 } models[] = {
 	{"iterative", NARU_ITERATIVE}, {"process", NARU_PROCESS},
 	{"thread", NARU_THREAD},       {"prefork", NARU_PREFORK},
-	{"pool", NARU_POOL},
+	{"pool", NARU_POOL},           {"fiber", NARU_FIBER},
 };
 
 static int where_am_i(struct naru_conv *conv, void *arg)
@@ -51,12 +52,14 @@ static void report(const struct naru_event *event, void *arg)
 	if (event->kind == NARU_EVENT_LISTEN &&
 	    naru_addr_format(event->local, text, sizeof(text)) >= 0)
 		fprintf(stderr, "listening on %s\n", text);
+	else if (event->kind == NARU_EVENT_WAITER)
+		fprintf(stderr, "fibers wait with %s\n", event->call);
 }
 
 int main(int argc, char **argv)
 {
 	const char *endpoint = argc > 1 ? argv[1] : "tcp://localhost:1060";
-	const char *name = argc > 2 ? argv[2] : "thread";
+	const char *name = argc > 2 ? argv[2] : "fiber";
 	int err;
 
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {

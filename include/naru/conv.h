@@ -144,6 +144,26 @@ NARU_RESULT int naru_spawn(struct naru_conv *conv, naru_talk *fn, void *arg);
  */
 NARU_RESULT int naru_join(struct naru_conv *conv);
 
+/*
+ * Cancels CONV, which a server accepted: whatever its strands wait in returns
+ * -ECANCELED, now and ever after, so that its talk returns and it ends. What
+ * was written and can be sent without waiting is sent. From any strand and any
+ * thread of the same process, which has to know that CONV has not ended. Does
+ * not wait.
+ *
+ * Returns 0, also when called again; -EINVAL for a conversation that was
+ * dialled: naru_close() ends it.
+ */
+NARU_RESULT int naru_cancel(struct naru_conv *conv);
+
+/*
+ * How much of its stack the calling strand has used so far, at the deepest, in
+ * bytes, exact to a word; RET_SIZE, which may be null, is how much there is.
+ * For a fiber of a server that has a report function; anything else does not
+ * measure, and gives 0 for both. Never fails.
+ */
+size_t naru_stack_used(size_t *ret_size);
+
 /* Programs. */
 
 /*

@@ -19,7 +19,7 @@ enum naru_event_kind {
 	/* A conversation has begun: id, fd, local, peer. */
 	NARU_EVENT_BEGIN,
 	/* A conversation has ended: id, local, peer, received, sent,
-	 * duration_ms, result. */
+	 * duration_ms, result; of a fiber also stack_used, stack_size. */
 	NARU_EVENT_END,
 	/* A conversation was lost with its worker: id, peer, pid, status. */
 	NARU_EVENT_LOST,
@@ -53,6 +53,19 @@ enum naru_event_kind {
 	NARU_EVENT_ERROR,
 	/* A program of naru_program() has ended: id, pid, status. */
 	NARU_EVENT_PROGRAM,
+	/* NARU_FIBER has chosen how its fibers wait: call says it ("uring" or
+	 * "epoll"), result why it is not io_uring where that was wanted (-EPERM:
+	 * it is forbidden here; -ENOSYS: the kernel lacks it), or 0. */
+	NARU_EVENT_WAITER,
+	/* A fiber has computed for long without waiting: id, peer,
+	 * duration_ms, text (the place where it waits now, before which it
+	 * computed, as "program(function+0x1f)"). */
+	NARU_EVENT_STALL,
+	/* A fiber's stack is exhausted and the program is about to die of it:
+	 * id, peer, stack_size, stack_used (how far below the stack's upper
+	 * end the fault lies). Told from a signal handler: only what signal-safety(7) lists may
+	 * be called. */
+	NARU_EVENT_OVERFLOW,
 };
 
 /*
@@ -77,6 +90,8 @@ struct naru_event {
 	unsigned backlog;  /* how many may */
 	int64_t pid;
 	int status; /* as waitpid(2) gives it */
+	size_t stack_used; /* the deepest that a fiber's stack was used */
+	size_t stack_size;
 };
 
 /*

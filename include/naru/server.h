@@ -14,7 +14,7 @@ NARU_BEGIN_DECLS
 
 /* Who runs a talk. */
 enum naru_model {
-	NARU_MODEL_DEFAULT = 0, /* NARU_THREAD */
+	NARU_MODEL_DEFAULT = 0, /* NARU_FIBER */
 	/* One after the other, in the thread of naru_server_run(). */
 	NARU_ITERATIVE,
 	/* A process for each conversation. */
@@ -27,6 +27,19 @@ enum naru_model {
 	/* Threads started beforehand; an idle one is handed the accepted
 	 * socket. */
 	NARU_POOL,
+	/* A fiber for each conversation, on one thread for each core. */
+	NARU_FIBER,
+};
+
+/* How the fibers of NARU_FIBER wait for the kernel. */
+enum naru_io {
+	/* The faster one that works here; NARU_EVENT_WAITER tells which. */
+	NARU_IO_AUTO = 0,
+	/* io_uring(7); containers often forbid it, and Linux before 6.1 lacks
+	 * what it takes. */
+	NARU_IO_URING,
+	/* epoll(7). */
+	NARU_IO_EPOLL,
 };
 
 /* What one may want to know of a model. */
@@ -60,15 +73,19 @@ enum naru_family {
  */
 struct naru_options {
 	size_t size;           /* of this struct; NARU_OPTIONS fills it in */
-	enum naru_model model; /* NARU_THREAD */
-	unsigned workers;      /* of NARU_PREFORK and NARU_POOL; 16 */
+	enum naru_model model; /* NARU_FIBER */
+	unsigned workers;      /* of NARU_PREFORK and NARU_POOL, 16; of
+	                          NARU_FIBER, one for each core that the
+	                          program may use */
 	unsigned backlog;      /* connections that may wait to be accepted; as
 	                          many as the system allows (listen(2)) */
 	unsigned max_conversations; /* at once, above which clients are left in
-	                               the backlog; 1000, or what the limit
-	                               on descriptors leaves room for */
+	                               the backlog; 1000, of NARU_FIBER
+	                               100,000; or what the limit on
+	                               descriptors leaves room for */
 	enum naru_family family;    /* of names and of "*"; both */
-	size_t stack_size;          /* of a thread, in bytes; 512 KiB */
+	size_t stack_size;          /* in bytes; of a thread 512 KiB, of a
+	                               fiber 128 KiB */
 	size_t memory_limit;        /* of naru_alloc() for each conversation, in
 	                               bytes; 16 MiB */
 	size_t message_limit;       /* naru_framing's limit at first; 65536 */
@@ -79,7 +96,18 @@ struct naru_options {
 	naru_report *report; /* told what happens; nobody */
 	void *report_arg;
 	int report_calls; /* also of each socket call (NARU_EVENT_CALL) */
-	int reserved;     /* zero; it takes the place of padding */
+	enum naru_io io;  /* of NARU_FIBER; NARU_IO_AUTO */
+	int64_t stall_ms; /* of NARU_FIBER: a fiber that computes for longer
+	                     without waiting, which holds up all others of its
+	                     thread, is told of (NARU_EVENT_STALL); 100,
+	                     NARU_FOREVER for never */
+	int isolate;      /* of NARU_FIBER: nonzero for processes in place of
+	                     threads, so that a crash of one costs only its
+	                     own conversations; no */
+	int catch_overflow; /* of NARU_FIBER: nonzero to take SIGSEGV, in order
+	                       to tell of a fiber whose stack is exhausted
+	                       (NARU_EVENT_OVERFLOW) before the program dies of
+	                       it; no */
 };
 #define NARU_OPTIONS(...) NARU_STRUCT(naru_options, __VA_ARGS__)
 

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/options.h"
 #include "base/time.h"
@@ -167,7 +168,9 @@ static int connect_told(struct dial *dial, int fd, const struct naru_addr *addr,
                         int64_t until)
 {
 	struct nr_io *io = dial->self->io;
-	int err = connect_error(io->ops->connect(io, fd, addr, until));
+	int err =
+		connect_error(io->ops->connect(io, (struct nr_handle){.fd = fd},
+	                                       addr, until));
 
 	nr_trace_addr(&dial->report, "connect", fd, addr, err);
 	return err == 0 && calls_itself(fd) ? -NARU_ESELF : err;
@@ -228,6 +231,41 @@ static int try_all(struct dial *dial, const struct naru_addr *addrs, int count,
 	return best;
 }
 
+/* What is looked up by somebody who may block. */
+struct look_up {
+	struct nr_endpoint endpoint;
+	enum naru_family family;
+	struct naru_addr addrs[NR_RESOLVE_MAX];
+	int count;
+};
+
+static void look_up(void *arg)
+{
+	struct look_up *up = arg;
+
+	up->count = nr_endpoint_addrs(&up->endpoint, up->family, up->addrs);
+}
+
+/* The addresses of a name, for which others have to be asked. */
+static int resolve(struct dial *dial, struct naru_addr *ret_addrs)
+{
+	struct look_up *up = malloc(sizeof(*up));
+	int err;
+
+	if (!up)
+		return -ENOMEM;
+	*up = (struct look_up){.endpoint = dial->endpoint,
+	                       .family = dial->options.family};
+	err = dial->self->ops->attempt(dial->self, look_up, up, dial->until);
+	if (err < 0)
+		return err;
+	err = up->count;
+	if (err > 0)
+		memcpy(ret_addrs, up->addrs, (size_t)err * sizeof(*ret_addrs));
+	free(up);
+	return err;
+}
+
 /* Addresses to call: where "all addresses" are meant, this machine's own. */
 static int find_addrs(struct dial *dial, struct naru_addr *ret_addrs)
 {
@@ -236,8 +274,12 @@ static int find_addrs(struct dial *dial, struct naru_addr *ret_addrs)
 
 	if (endpoint->kind == NR_HOST_ALL)
 		endpoint->kind = NR_HOST_LOCALHOST;
-	count = nr_endpoint_addrs(endpoint, dial->options.family, ret_addrs);
-	if (count < 0)
+	if (endpoint->kind == NR_HOST_NAME)
+		count = resolve(dial, ret_addrs);
+	else
+		count = nr_endpoint_addrs(endpoint, dial->options.family,
+		                          ret_addrs);
+	if (count < 0 && count != -ECANCELED)
 		(void)report_wrong(dial, "resolve", endpoint->host, count);
 	return count;
 }

@@ -133,16 +133,14 @@ static void take_out(struct naru_conv *conv, struct nr_companion *companion)
 	(void)nr_companion_join(companion);
 }
 
-static void cancel_all(struct naru_conv *conv)
+void nr_companions_cancel(struct naru_conv *conv)
 {
 	struct nr_list *node, *after;
 
-	nr_mutex_lock(&conv->lock);
 	nr_list_for_each (node, after, &conv->companions) {
 		nr_companion_cancel(
 			nr_list_entry(node, struct nr_companion, node));
 	}
-	nr_mutex_unlock(&conv->lock);
 }
 
 int naru_join(struct naru_conv *conv)
@@ -178,7 +176,9 @@ void nr_companions_end(struct naru_conv *conv)
 
 	/* One that is cancelled may still spawn another. */
 	while ((companion = oldest(conv)) != NULL) {
-		cancel_all(conv);
+		nr_mutex_lock(&conv->lock);
+		nr_companions_cancel(conv);
+		nr_mutex_unlock(&conv->lock);
 		take_out(conv, companion);
 	}
 }

@@ -23,6 +23,8 @@ const struct nr_settings nr_settings_default = {
 	.message_limit = 65536,
 };
 
+#define LONG_NS NR_NS_PER_S
+
 void nr_conv_begin(struct naru_conv *conv,
                    const struct nr_connection *connection,
                    const struct nr_settings *settings)
@@ -31,6 +33,8 @@ void nr_conv_begin(struct naru_conv *conv,
 		.magic = NR_CONV_MAGIC,
 		.link = {.ops = connection->transport->link,
 	                 .fd = connection->fd,
+	                 .serial = nr_handle_serial(),
+	                 .in_pieces = connection->transport->in_pieces,
 	                 .dialled = connection->dialled,
 	                 .id = connection->id,
 	                 .report = &settings->report},
@@ -64,11 +68,16 @@ int64_t nr_conv_until(struct naru_conv *conv, enum naru_timeout which)
 		atomic_load_explicit(&conv->deadline, memory_order_relaxed);
 	int64_t until = NR_NEVER;
 
-	if (timeout != NR_NEVER)
+	/* A long wait may last a little longer, and costs less so: nearly
+	 * every message begins one. */
+	if (timeout < LONG_NS)
 		until = nr_time_add(nr_now(), timeout);
-	return atomic_load_explicit(&conv->ending, memory_order_relaxed)
-	               ? until
-	               : nr_time_min(until, deadline);
+	else if (timeout != NR_NEVER)
+		until = nr_time_add(nr_now_coarse() + NR_COARSE_NS, timeout);
+	if (deadline >= until ||
+	    atomic_load_explicit(&conv->ending, memory_order_relaxed))
+		return until;
+	return deadline;
 }
 
 /* Whether the peer has got what we sent, as far as anybody can tell; ERR is
@@ -175,8 +184,13 @@ static void report_begin(struct naru_conv *conv)
 static void report_end(struct naru_conv *conv, int result)
 {
 	const struct nr_report *report = &conv->settings->report;
+	struct nr_strand *self = nr_strand_self();
 	int64_t duration = nr_now() - conv->began;
+	size_t stack_used, stack_size;
 
+	if (!report->fn)
+		return;
+	stack_used = self->ops->stack_used(self, &stack_size);
 	nr_report(report,
 	          &(struct naru_event){
 			  .kind = NARU_EVENT_END,
@@ -187,6 +201,8 @@ static void report_end(struct naru_conv *conv, int result)
 			  .received = conv->in.total + conv->program_received,
 			  .sent = conv->out.total + conv->program_sent,
 			  .duration_ms = duration / NR_NS_PER_MS,
+			  .stack_used = stack_used,
+			  .stack_size = stack_size,
 		  });
 }
 
@@ -200,14 +216,32 @@ int nr_conv_converse(const struct nr_connection *connection,
 
 	nr_assert(!self->own);
 	nr_conv_begin(&conv, connection, settings);
-	self->own = &conv;
+	conv.first = self;
+	nr_strand_own(self, &conv);
 	report_begin(&conv);
 	result = talk(&conv, arg);
+	nr_strand_look();
 	err = nr_conv_end(&conv);
-	self->own = NULL;
+	if (conv.cancelled)
+		self->ops->renew(self);
+	nr_strand_own(self, NULL);
 	self->wrote = false;
 	if (result >= 0)
 		result = err;
 	report_end(&conv, result);
 	return result;
+}
+
+int naru_cancel(struct naru_conv *conv)
+{
+	if (!nr_conv_is(conv) || conv->link.dialled)
+		return -EINVAL;
+	nr_mutex_lock(&conv->lock);
+	if (!conv->cancelled) {
+		conv->cancelled = true;
+		conv->first->ops->cancel(conv->first);
+		nr_companions_cancel(conv);
+	}
+	nr_mutex_unlock(&conv->lock);
+	return 0;
 }

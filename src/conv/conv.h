@@ -19,6 +19,7 @@
 #include "naru/message.h"
 #include "net/transport.h"
 #include "os/os_addr.h"
+#include "os/os_thread.h"
 
 #define NR_TIMEOUTS (NARU_TIMEOUT_END + 1)
 
@@ -39,31 +40,35 @@ struct nr_companion;
 struct nr_deferred;
 
 struct naru_conv {
+	/* What nearly every message needs comes first, close together: among
+	 * thousands of conversations, each line of it is a miss. */
 	unsigned magic;
+	_Atomic bool ending; /* the deadline holds no more */
+	_Atomic bool broken; /* its end is a reset */
+	bool local_known;    /* under the lock */
+	bool cancelled;      /* by naru_cancel(); under the lock */
 	struct nr_link link;
-	const struct nr_settings *settings;
-	uint64_t id;
-	int64_t began;
-	struct naru_addr peer, local;
-	bool local_known; /* under the lock */
-
+	_Atomic int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
+	_Atomic int64_t deadline;
 	struct nr_input in;
 	struct nr_output out;
 	struct naru_framing framing;
-	_Atomic int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
-	_Atomic int64_t deadline;
-	_Atomic bool ending;      /* the deadline holds no more */
-	_Atomic uint64_t relayed; /* bytes that a relay carried from here */
-	_Atomic bool broken;      /* its end is a reset */
 
+	const struct nr_settings *settings;
+	uint64_t id;
+	int64_t began;
+	_Atomic uint64_t relayed; /* bytes that a relay carried from here */
 	struct nr_arena arena;
 	struct nr_deferred *deferred; /* the newest */
 	struct nr_list companions;    /* strands beside the first */
 	struct nr_mutex lock; /* for what more than one strand uses of this,
 	                         but for output, which has its own */
 	unsigned companion_count;
-	int companion_err; /* the first negative result */
+	int companion_err;       /* the first negative result */
+	struct nr_strand *first; /* of an accepted one, the strand that it began
+	                            on; under the lock */
 	uint64_t program_received, program_sent;
+	struct naru_addr peer, local;
 };
 
 /* An accepted or dialled connection that is to become a conversation. */
@@ -101,9 +106,29 @@ static inline bool nr_conv_is(const struct naru_conv *conv)
 	return conv && conv->magic == NR_CONV_MAGIC;
 }
 
+/* The last message's view is over: what it covered has been read. */
+static inline void nr_input_end_view(struct naru_conv *conv)
+{
+	struct nr_input *in = &conv->in;
+	size_t viewed = in->viewed;
+
+	in->viewed = 0;
+	if (viewed == 0)
+		return;
+	if (viewed == nr_input_unread(in)) {
+		nr_input_take(conv, viewed);
+	} else {
+		in->begin += viewed;
+		in->scanned = 0;
+	}
+}
+
 /* When a wait that begins now has to end: by timeout WHICH, or by the
  * conversation's deadline. */
 int64_t nr_conv_until(struct naru_conv *conv, enum naru_timeout which);
+
+/* Cancels the conversation's companions. Under its lock. */
+void nr_companions_cancel(struct naru_conv *conv);
 
 /* Cancels the conversation's companions and waits for them; nothing is left
  * of them. */

@@ -13,8 +13,10 @@
 #include "naru/bytes.h"
 #include "naru/error.h"
 
-/* From this size on, a read goes to the caller's memory directly. */
-#define DIRECT_SIZE ((size_t)4096)
+/* From this size on, a read goes to the caller's memory directly; and a smaller
+ * one, from the second size on, where what comes is small. */
+#define DIRECT_SIZE       ((size_t)4096)
+#define DIRECT_SIZE_SMALL ((size_t)512)
 
 /* Frees the buffer alone. */
 static void drop_buffer(struct naru_conv *conv)
@@ -38,7 +40,7 @@ void nr_input_fini(struct naru_conv *conv)
 
 size_t nr_input_left(const struct naru_conv *conv)
 {
-	return conv->in.end - conv->in.begin;
+	return nr_input_unread(&conv->in);
 }
 
 void nr_input_take(struct naru_conv *conv, size_t count)
@@ -50,15 +52,6 @@ void nr_input_take(struct naru_conv *conv, size_t count)
 	in->scanned = 0;
 	if (in->data && in->begin == in->end)
 		drop_buffer(conv);
-}
-
-void nr_input_end_view(struct naru_conv *conv)
-{
-	size_t viewed = conv->in.viewed;
-
-	conv->in.viewed = 0;
-	if (viewed > 0)
-		nr_input_take(conv, viewed);
 }
 
 /* Makes the buffer hold MOST bytes or twice as many as now. */
@@ -122,7 +115,7 @@ static ssize_t receive_until(struct naru_conv *conv, struct nr_span *span,
 	got = conv->link.ops->recv(&conv->link, io, span, in->soon, until);
 	if (got > 0) {
 		in->total += (uint64_t)got;
-		in->soon = (size_t)got == span->len;
+		in->soon = span->more;
 	} else if (got == 0) {
 		in->ended = true;
 	} else if (!is_passing(got)) {
@@ -174,9 +167,10 @@ ssize_t nr_input_more(struct naru_conv *conv, size_t most,
 	err = make_room(conv, io, most);
 	if (err < 0)
 		return err;
-	span = in->data ? (struct nr_span){in->data + in->end,
-	                                   in->size - in->end}
-	                : (struct nr_span){NULL, NR_BUFFER_SIZE};
+	span = (struct nr_span){.len = NR_BUFFER_SIZE};
+	if (in->data)
+		span = (struct nr_span){.data = in->data + in->end,
+		                        .len = in->size - in->end};
 	got = receive(conv, &span, wait);
 	if (got > 0 && !in->data) {
 		in->data = span.data;
@@ -206,14 +200,15 @@ static size_t move_out(struct naru_conv *conv, char *buf, size_t len)
 ssize_t naru_read(struct naru_conv *conv, void *buf, size_t len)
 {
 	struct nr_input_wait wait = {NARU_TIMEOUT_IDLE, -1};
-	struct nr_span span = {buf, len};
+	struct nr_span span = {.data = buf, .len = len};
 	ssize_t got;
 
 	if (!nr_conv_is(conv) || !buf || len == 0 || len > SSIZE_MAX)
 		return -EINVAL;
 	nr_input_end_view(conv);
 	if (nr_input_left(conv) == 0) {
-		if (len >= DIRECT_SIZE)
+		if (len >= DIRECT_SIZE ||
+		    (len >= DIRECT_SIZE_SMALL && !conv->in.soon))
 			return receive(conv, &span, &wait);
 		got = nr_input_more(conv, NR_BUFFER_SIZE, &wait);
 		if (got <= 0)
@@ -268,7 +263,8 @@ ssize_t naru_read_exact(struct naru_conv *conv, void *buf, size_t len)
 		return got;
 	have = move_out(conv, buf, len);
 	while (have < len) {
-		span = (struct nr_span){(char *)buf + have, len - have};
+		span = (struct nr_span){.data = (char *)buf + have,
+		                        .len = len - have};
 		got = receive(conv, &span, &wait);
 		if (got <= 0) {
 			int err = put_back(conv, buf, have);

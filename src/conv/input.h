@@ -22,24 +22,25 @@ struct naru_conv;
 struct nr_input {
 	char *data; /* the buffer, or null */
 	size_t size;
-	bool lent;         /* by the waiter; else from malloc() */
 	size_t begin, end; /* what is unread of it */
 	size_t viewed;     /* from begin on, what the last message's view
 	                      covers: read when the next receive begins */
 	size_t scanned;    /* from begin on, where no message ends */
+	uint64_t total;    /* bytes received */
+	int err;           /* what receiving has failed with for good, or 0 */
+	bool lent;         /* data, by the waiter; else from malloc() */
 	bool ended;        /* the peer has finished */
 	bool soon;         /* more is probably there already */
-	int err;           /* what receiving has failed with for good, or 0 */
-	uint64_t total;    /* bytes received */
 };
 
 /* Gives back the buffer, with what is in it. */
 void nr_input_fini(struct naru_conv *conv);
 
-/* The last message's view is over: what it covered has been read. */
-void nr_input_end_view(struct naru_conv *conv);
-
 /* How many bytes are unread. */
+static inline size_t nr_input_unread(const struct nr_input *in)
+{
+	return in->end - in->begin;
+}
 size_t nr_input_left(const struct naru_conv *conv);
 
 /* A wait for bytes: what for, and until when, which is -1 until it begins. */

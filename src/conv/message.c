@@ -16,6 +16,9 @@
 /* CR and LF, which a line may have besides the limit. */
 #define LINE_END_MAX 2
 
+/* What we end a line with. */
+static const char line_end[] = "\n";
+
 int naru_set_framing(struct naru_conv *conv, const struct naru_framing *framing)
 {
 	struct naru_framing own;
@@ -66,18 +69,17 @@ static int scan_line(struct naru_conv *conv, struct naru_msg *ret_msg)
 	return 1;
 }
 
-int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg)
+/* Receives until there is a whole message. Apart from naru_recv(), which mostly
+ * finds one there already, and shall not pay for this one's frame. */
+static __attribute__((noinline)) int await_message(struct naru_conv *conv,
+                                                   struct naru_msg *ret_msg)
 {
 	struct nr_input_wait first = {NARU_TIMEOUT_IDLE, -1};
 	struct nr_input_wait rest = {NARU_TIMEOUT_MESSAGE, -1};
+	size_t most = conv->framing.limit + LINE_END_MAX;
 	ssize_t got;
-	size_t most;
 	int found;
 
-	if (!nr_conv_is(conv) || !ret_msg)
-		return -EINVAL;
-	nr_input_end_view(conv);
-	most = conv->framing.limit + LINE_END_MAX;
 	if (most < NR_BUFFER_SIZE)
 		most = NR_BUFFER_SIZE;
 	while ((found = scan_line(conv, ret_msg)) == 0) {
@@ -92,19 +94,40 @@ int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg)
 	return found;
 }
 
+int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg)
+{
+	int found = 0;
+
+	if (!nr_conv_is(conv) || !ret_msg)
+		return -EINVAL;
+	nr_input_end_view(conv);
+	if (nr_input_unread(&conv->in) > 0)
+		found = scan_line(conv, ret_msg);
+	return found != 0 ? found : await_message(conv, ret_msg);
+}
+
+/* A line, and its end behind it. */
+static int write_line(struct naru_conv *conv, const void *data, size_t len,
+                      const void *call)
+{
+	struct iovec iov[] = {{(void *)(uintptr_t)data, len},
+	                      {(void *)(uintptr_t)line_end, 1}};
+
+	return nr_output_write(conv, iov, 2, call);
+}
+
 int naru_send(struct naru_conv *conv, const void *data, size_t len)
 {
-	static char lf[] = "\n";
-	struct iovec iov[] = {{(void *)(uintptr_t)data, len}, {lf, 1}};
-
 	if (!nr_conv_is(conv) || (!data && len > 0))
 		return -EINVAL;
 	nr_assert(conv->framing.kind == NARU_LINES);
 	if (len > conv->framing.limit)
 		return -NARU_ETOOBIG;
+	if (len > 0 && nr_output_append_line(conv, data, len))
+		return 0;
 	if (len > 0 && memchr(data, '\n', len))
 		return -EINVAL;
-	return nr_output_write(conv, iov, 2, data);
+	return write_line(conv, data, len, data);
 }
 
 /* Sends TEXT as the message that FORMAT made, which tells it from another
@@ -112,14 +135,11 @@ int naru_send(struct naru_conv *conv, const void *data, size_t len)
 static int send_formatted(struct naru_conv *conv, char *text, size_t len,
                           const char *format)
 {
-	static char lf[] = "\n";
-	struct iovec iov[] = {{text, len}, {lf, 1}};
-
 	if (len > conv->framing.limit)
 		return -NARU_ETOOBIG;
 	if (memchr(text, '\n', len))
 		return -EINVAL;
-	return nr_output_write(conv, iov, 2, format);
+	return write_line(conv, text, len, format);
 }
 
 int naru_sendf(struct naru_conv *conv, const char *format, ...)

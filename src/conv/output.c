@@ -7,21 +7,21 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/line.h"
 #include "base/time.h"
 #include "conv/conv.h"
 #include "naru/bytes.h"
+#include "os/os_thread.h"
 
 /*
  * Guards which conversations are at home where, and how many strands hold
  * them. It is never held while anybody waits for the network.
  */
 static struct nr_mutex homes_lock = NR_MUTEX;
-static struct nr_cond homes_released = NR_COND;
 
 void nr_output_init(struct naru_conv *conv)
 {
 	nr_list_init(&conv->out.at_home);
-	nr_mutex_init(&conv->out.lock);
 }
 
 /* Gives back the buffer, with what is in it. */
@@ -40,7 +40,6 @@ void nr_output_fini(struct naru_conv *conv)
 {
 	nr_assert(!conv->out.home);
 	drop_buffer(conv);
-	nr_mutex_fini(&conv->out.lock);
 }
 
 /* Waits for whoever else is sending as long as for the peer, but not beyond
@@ -49,10 +48,11 @@ static int lock_until(struct naru_conv *conv, int64_t limit)
 {
 	int64_t until;
 
-	if (nr_mutex_try(&conv->out.lock))
+	if (nr_lock_try(&conv->out.lock))
 		return 0;
 	until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
-	return nr_mutex_lock_until(&conv->out.lock, nr_time_min(limit, until));
+	return nr_lock_until(&conv->out.lock, nr_strand_self(),
+	                     nr_time_min(limit, until));
 }
 
 size_t nr_output_pending(const struct naru_conv *conv)
@@ -85,6 +85,14 @@ static void advance(struct naru_conv *conv, struct iovec *iov, int count,
 /* The most pieces that one write has. */
 #define PIECES_MAX 2
 
+/* What SENT, which failed, means for all that follows. */
+static int failed(struct nr_output *out, ssize_t sent)
+{
+	if (sent != -ETIMEDOUT && sent != -ECANCELED && sent != -ENOMEM)
+		out->err = (int)sent;
+	return (int)sent;
+}
+
 /* Sends once: the buffer, and what is left of IOV behind it. */
 static int send_some(struct naru_conv *conv, struct iovec *iov, int count,
                      int64_t until)
@@ -103,13 +111,10 @@ static int send_some(struct naru_conv *conv, struct iovec *iov, int count,
 		if (iov[i].iov_len > 0)
 			all[n++] = iov[i];
 	sent = conv->link.ops->send(&conv->link, io, all, n, until);
-	if (sent >= 0) {
-		advance(conv, iov, count, (size_t)sent);
-		return 0;
-	}
-	if (sent != -ETIMEDOUT && sent != -ECANCELED && sent != -ENOMEM)
-		out->err = (int)sent;
-	return (int)sent;
+	if (sent < 0)
+		return failed(out, sent);
+	advance(conv, iov, count, (size_t)sent);
+	return 0;
 }
 
 static size_t total_of(const struct iovec *iov, int count)
@@ -236,21 +241,99 @@ static int state(const struct nr_output *out)
 	return out->finished ? -EPIPE : 0;
 }
 
-/* Sends what is in the buffer, until LIMIT at the longest. */
-static int flush_locked(struct naru_conv *conv, int64_t limit)
+/* Sends what is in the buffer as far as the kernel takes it until UNTIL. */
+static int send_pending(struct naru_conv *conv, struct nr_io *io, int64_t until)
 {
 	struct nr_output *out = &conv->out;
-	int64_t until = -1;
+	const struct iovec all = {out->data + out->begin,
+	                          out->end - out->begin};
+	ssize_t sent = conv->link.ops->send(&conv->link, io, &all, 1, until);
+
+	if (sent < 0)
+		return failed(out, sent);
+	out->total += (size_t)sent;
+	out->begin += (size_t)sent;
+	if (out->begin == out->end) {
+		io->ops->give_back(io, out->data);
+		out->data = NULL;
+		out->begin = out->end = 0;
+	}
+	return 0;
+}
+
+/* Sends what is in the buffer, until LIMIT at the longest. Mostly the kernel
+ * takes it at once, and nobody has to know how long one would wait. */
+static int flush_locked(struct naru_conv *conv, int64_t limit)
+{
+	struct nr_io *io = nr_strand_self()->io;
+	struct nr_output *out = &conv->out;
+	int64_t until = 0;
 	int err = out->err;
 
-	while (err == 0 && nr_output_pending(conv) > 0) {
-		if (until < 0)
-			until = nr_time_min(limit,
-			                    nr_conv_until(conv,
-			                                  NARU_TIMEOUT_WRITE));
-		err = send_some(conv, NULL, 0, until);
+	while (err == 0 && out->end > out->begin) {
+		err = send_pending(conv, io, until);
+		if (err == -ETIMEDOUT && until == 0) {
+			until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
+			until = nr_time_min(limit, until);
+			err = 0;
+		}
 	}
 	return err;
+}
+
+/* Room for LEN bytes in the buffer, locked, where putting them there is all
+ * there is to do; else null, and nothing is locked. */
+static inline char *begin_append(struct naru_conv *conv, struct nr_strand *self,
+                                 size_t len)
+{
+	struct nr_output *out = &conv->out;
+
+	if (self->own != conv || len > NR_BUFFER_SIZE ||
+	    !nr_lock_try(&out->lock))
+		return NULL;
+	if (!out->data)
+		out->data = self->io->ops->lend(self->io);
+	if (out->data && len <= NR_BUFFER_SIZE - out->end &&
+	    !(out->torn_taken || out->err || out->finished))
+		return out->data + out->end;
+	nr_lock_release(&out->lock);
+	return NULL;
+}
+
+static inline void end_append(struct naru_conv *conv, struct nr_strand *self,
+                              size_t len)
+{
+	conv->out.end += len;
+	self->wrote = true;
+	nr_lock_release(&conv->out.lock);
+}
+
+bool nr_output_append(struct naru_conv *conv, const void *data, size_t len)
+{
+	struct nr_strand *self = nr_strand_self();
+	char *to = begin_append(conv, self, len);
+
+	if (!to)
+		return false;
+	memcpy(to, data, len);
+	end_append(conv, self, len);
+	return true;
+}
+
+bool nr_output_append_line(struct naru_conv *conv, const void *data, size_t len)
+{
+	struct nr_strand *self = nr_strand_self();
+	char *to = begin_append(conv, self, len + 1);
+
+	if (!to)
+		return false;
+	if (!nr_line_copy(to, data, len)) {
+		nr_lock_release(&conv->out.lock);
+		return false;
+	}
+	to[len] = '\n';
+	end_append(conv, self, len + 1);
+	return true;
 }
 
 int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
@@ -279,7 +362,7 @@ int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
 				out->torn_taken = len;
 		}
 	}
-	nr_mutex_unlock(&out->lock);
+	nr_lock_release(&out->lock);
 	return err;
 }
 
@@ -290,7 +373,7 @@ static int flush_until(struct naru_conv *conv, int64_t limit)
 	if (err < 0)
 		return err;
 	err = flush_locked(conv, limit);
-	nr_mutex_unlock(&conv->out.lock);
+	nr_lock_release(&conv->out.lock);
 	return err;
 }
 
@@ -316,7 +399,7 @@ int nr_output_finish(struct naru_conv *conv)
 			out->finished = err == 0;
 		}
 	}
-	nr_mutex_unlock(&out->lock);
+	nr_lock_release(&out->lock);
 	return err;
 }
 
@@ -353,8 +436,8 @@ static void release(struct naru_conv *conv, bool sent)
 		atomic_store_explicit(&conv->out.home_wrote, true,
 		                      memory_order_relaxed);
 	nr_assert(conv->out.holds > 0);
-	if (--conv->out.holds == 0)
-		nr_cond_broadcast(&homes_released);
+	if (--conv->out.holds == 0 && conv->out.leaver)
+		conv->out.leaver->ops->wake(conv->out.leaver);
 	nr_mutex_unlock(&homes_lock);
 }
 
@@ -371,7 +454,6 @@ int nr_output_settle(struct nr_strand *self, struct naru_conv *conv,
 	int result = 0, err;
 
 	if (self->wrote) {
-		nr_assert(self->own);
 		self->wrote = false;
 		err = flush_until(self->own,
 		                  self->own == conv ? NR_NEVER : until);
@@ -406,6 +488,8 @@ void nr_output_settle_in(struct naru_conv *conv, struct nr_strand *self)
 
 void nr_output_move_out(struct naru_conv *conv)
 {
+	struct nr_strand *self = nr_strand_self();
+
 	nr_mutex_lock(&homes_lock);
 	if (conv->out.home) {
 		nr_list_remove(&conv->out.at_home);
@@ -413,8 +497,12 @@ void nr_output_move_out(struct naru_conv *conv)
 		                          memory_order_relaxed);
 		conv->out.home = NULL;
 	}
-	while (conv->out.holds > 0)
-		nr_cond_wait(&homes_released, &homes_lock);
+	conv->out.leaver = self;
+	while (conv->out.holds > 0) {
+		nr_mutex_unlock(&homes_lock);
+		self->ops->stay(self);
+		nr_mutex_lock(&homes_lock);
+	}
 	nr_mutex_unlock(&homes_lock);
 }
 
@@ -443,6 +531,8 @@ int naru_write(struct naru_conv *conv, const void *data, size_t len)
 
 	if (!nr_conv_is(conv) || (!data && len > 0) || len > SSIZE_MAX)
 		return -EINVAL;
+	if (len > 0 && nr_output_append(conv, data, len))
+		return 0;
 	return nr_output_write(conv, &iov, 1, data);
 }
 

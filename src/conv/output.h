@@ -18,7 +18,7 @@
 #include <sys/uio.h>
 
 #include "base/list.h"
-#include "os/os_thread.h"
+#include "conv/lock.h"
 
 struct naru_conv;
 struct nr_strand;
@@ -26,16 +26,15 @@ struct nr_strand;
 struct nr_output {
 	char *data; /* a buffer that the waiter lent, or null */
 	size_t begin, end;
-	bool finished;  /* the peer was told that no more will come */
-	int err;        /* what sending has failed with for good, or 0 */
-	uint64_t total; /* bytes that the kernel has taken */
+	uint64_t total;      /* bytes that the kernel has taken */
+	int err;             /* what sending has failed with for good, or 0 */
+	bool finished;       /* the peer was told that no more will come */
+	struct nr_lock lock; /* each of the calls below is whole */
 
-	/* A write that timed out when a part of it was taken: what it was
-	 * called with, and how much was taken. */
+	/* A write that timed out when a part of it was taken: how much, and
+	 * what it was called with. */
+	size_t torn_taken, torn_len;
 	const void *torn;
-	size_t torn_len, torn_taken;
-
-	struct nr_mutex lock; /* each of the calls below is whole */
 
 	/* Of a dialled conversation: */
 	_Atomic(struct nr_strand *) home; /* the strand that dialled it, or
@@ -44,10 +43,20 @@ struct nr_output {
 	_Atomic bool home_wrote;          /* since home last waited */
 	unsigned round; /* of home's waits, in which it was last sent for */
 	unsigned holds; /* by home, while it sends without being asked */
+	struct nr_strand *leaver; /* waits until there are none */
 };
 
 void nr_output_init(struct naru_conv *conv);
 void nr_output_fini(struct naru_conv *conv);
+
+/* Writes DATA where that is all there is to do: it fits into the buffer, and
+ * the conversation is the calling strand's own. False where there is more to
+ * do, which nr_output_write() does; then nothing was done. */
+bool nr_output_append(struct naru_conv *conv, const void *data, size_t len);
+
+/* The same with a line and its end; also false where DATA has an LF in it. */
+bool nr_output_append_line(struct naru_conv *conv, const void *data,
+                           size_t len);
 
 /* Writes the pieces of IOV, all or nothing but for -ETIMEDOUT; CALL is what
  * tells this write from another when it is repeated. Changes IOV. */

@@ -151,23 +151,32 @@ static int look_for_end(struct nr_io *io, pid_t pid, int64_t deadline,
 	return err;
 }
 
+struct ending {
+	pid_t pid;
+	int *ret_status;
+};
+
 /* Ends a program that must not be waited for any more, and what is left of its
  * group when it has ended or had its time. */
-static void end_program(pid_t pid, int *ret_status)
+static void end_program(void *arg)
 {
+	struct ending *ending = arg;
+	pid_t pid = ending->pid;
 	int64_t until = nr_time_add(nr_now(), TERMINATE_NS);
 
 	nr_process_terminate_group(pid);
 	while (!nr_process_has_ended(pid) && nr_now() < until)
 		(void)nr_poll(NULL, 0, nr_time_add(nr_now(), NR_NS_PER_MS));
 	nr_process_kill_group(pid);
-	(void)nr_process_reap(pid, true, ret_status);
+	(void)nr_process_reap(pid, true, ending->ret_status);
 }
 
 /* Waits for the program's end, and reaps it. Where it had to be ended, why. */
-static int await_end(struct naru_conv *conv, struct nr_io *io, pid_t pid,
+static int await_end(struct naru_conv *conv, struct nr_strand *self, pid_t pid,
                      int *ret_status)
 {
+	struct ending ending = {pid, ret_status};
+	struct nr_io *io = self->io;
 	int watch = nr_process_watch(pid), err;
 	int64_t deadline =
 		atomic_load_explicit(&conv->deadline, memory_order_relaxed);
@@ -175,13 +184,15 @@ static int await_end(struct naru_conv *conv, struct nr_io *io, pid_t pid,
 	if (watch < 0) {
 		err = look_for_end(io, pid, deadline, ret_status);
 	} else {
-		err = io->ops->wait(io, watch, NR_READABLE, deadline);
+		err = io->ops->wait(io, (struct nr_handle){.fd = watch},
+		                    NR_READABLE, deadline);
 		nr_file_close(watch);
 		if (err == 0)
 			(void)nr_process_reap(pid, true, ret_status);
 	}
-	if (err < 0)
-		end_program(pid, ret_status);
+	/* Where nobody can do it for us, we do it. */
+	if (err < 0 && self->ops->offload(self, end_program, &ending) < 0)
+		end_program(&ending);
 	return err;
 }
 
@@ -221,7 +232,7 @@ int naru_program(struct naru_conv *conv, char *const argv[], int *ret_status)
 	free(env);
 	if (pid < 0)
 		return (int)pid;
-	err = await_end(conv, self->io, pid, ret_status);
+	err = await_end(conv, self, pid, ret_status);
 	count_bytes(conv);
 	nr_report(&conv->settings->report,
 	          &(struct naru_event){.kind = NARU_EVENT_PROGRAM,

@@ -20,6 +20,15 @@ void nr_strand_fini(struct nr_strand *strand)
 	nr_output_forget_strand(strand);
 }
 
+void nr_strand_own(struct nr_strand *self, struct naru_conv *conv)
+{
+	struct nr_fiber *fiber = nr_fiber_self();
+
+	self->own = conv;
+	if (fiber)
+		fiber->hot = conv;
+}
+
 void nr_strand_enter(struct nr_strand *strand)
 {
 	current = strand;
@@ -34,7 +43,7 @@ static void end_of_thread(void *arg)
 	current = NULL;
 }
 
-struct nr_strand *nr_strand_self(void)
+struct nr_strand *nr_strand_of_thread(void)
 {
 	static struct nr_thread_key key = NR_THREAD_KEY(end_of_thread);
 	static _Thread_local struct nr_strand_thread foreign;

@@ -5,7 +5,7 @@
 /*
  * A strand: whatever a talk runs on. It has a waiter, and can have others run
  * beside it. Which kind it is (a process' or a thread's only thread of
- * control, later a fiber) its operations know; the conversation does not.
+ * control, or a fiber) its operations know; the conversation does not.
  *
  * Each strand sends what it wrote before it waits ("output waits for the
  * wait"): it knows the conversation that it was started for, its own, and
@@ -14,9 +14,11 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/list.h"
+#include "fiber/scheduler.h"
 #include "io/io.h"
 
 struct naru_conv;
@@ -30,12 +32,40 @@ struct nr_strand_ops {
 	/* Whatever OTHER waits in returns -ECANCELED, from now on. */
 	void (*cancel)(struct nr_strand *other);
 
+	/* SELF, which may have been cancelled in this way, is not any more. */
+	void (*renew)(struct nr_strand *self);
+
 	/* Waits until OTHER, which was spawned, has ended. */
 	int (*wait)(struct nr_strand *self, struct nr_strand *other,
 	            int64_t until);
 
 	/* Waits for that without a bound, and frees OTHER. */
 	void (*join)(struct nr_strand *other);
+
+	/* Waits until SELF, which calls, is woken, or UNTIL has come, or it is
+	 * cancelled. It may return without a reason. */
+	int (*park)(struct nr_strand *self, int64_t until);
+
+	/* The same, until SELF is woken and nothing else. */
+	void (*stay)(struct nr_strand *self);
+
+	/* Ends OTHER's wait in these two, now or the next time. Any thread. */
+	void (*wake)(struct nr_strand *other);
+
+	/* Runs FN(ARG), which may block, and waits until it has returned, come
+	 * what may. An error where that cannot be begun. */
+	int (*offload)(struct nr_strand *self, void (*fn)(void *arg),
+	               void *arg);
+
+	/* The same until UNTIL, or until SELF is cancelled: then FN is left to
+	 * itself. ARG, from malloc(3), is the caller's again where 0 is
+	 * returned, and freed in any other case, be it later. */
+	int (*attempt)(struct nr_strand *self, void (*fn)(void *arg), void *arg,
+	               int64_t until);
+
+	/* How deep SELF's stack was used, and of how much; 0 of 0 where that
+	 * is not measured. */
+	size_t (*stack_used)(struct nr_strand *self, size_t *ret_size);
 };
 
 struct nr_strand {
@@ -58,9 +88,29 @@ void nr_strand_fini(struct nr_strand *strand);
 /* The stack of a strand where nobody says how large. */
 #define NR_STACK_SIZE_DEFAULT ((size_t)512 * 1024)
 
-/* The strand that calls. A thread that Naru did not start has one with the
- * blocking waiter, for as long as it lasts. Never null. */
-struct nr_strand *nr_strand_self(void);
+/* The strand of the thread that calls. One that Naru did not start has one with
+ * the blocking waiter, for as long as it lasts. Never null. */
+struct nr_strand *nr_strand_of_thread(void);
+
+/* The strand that calls: the fiber's, where one runs. */
+static inline struct nr_strand *nr_strand_self(void)
+{
+	const struct nr_fiber *fiber = nr_fiber_self();
+
+	return fiber ? fiber->user : nr_strand_of_thread();
+}
+
+/* SELF, which calls, holds CONV from now on; null for none. */
+void nr_strand_own(struct nr_strand *self, struct naru_conv *conv);
+
+/* The strand that calls is done with a talk: did it keep others waiting? */
+static inline void nr_strand_look(void)
+{
+	struct nr_fiber *fiber = nr_fiber_self();
+
+	if (fiber)
+		nr_fiber_look(fiber);
+}
 
 /* Makes STRAND the one that this thread is from now on; null for none. */
 void nr_strand_enter(struct nr_strand *strand);

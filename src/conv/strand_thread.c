@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/time.h"
+#include "conv/conv.h"
 #include "os/os_file.h"
 
 static struct nr_strand_thread *thread_of(struct nr_strand *strand)
@@ -48,6 +49,8 @@ static int thread_spawn(struct nr_strand *self, struct nr_strand **ret_strand,
 		err = nr_thread_start(&thread->thread, thread->stack_size,
 		                      spawned_main, thread);
 	if (err < 0) {
+		nr_cond_fini(&thread->woken);
+		nr_mutex_fini(&thread->lock);
 		nr_file_close(thread->done);
 		nr_file_close(thread->cancel);
 		free(thread);
@@ -59,13 +62,28 @@ static int thread_spawn(struct nr_strand *self, struct nr_strand **ret_strand,
 
 static void thread_cancel(struct nr_strand *other)
 {
-	nr_event_set(thread_of(other)->cancel);
+	struct nr_strand_thread *thread = thread_of(other);
+
+	if (thread->cancel >= 0)
+		nr_event_set(thread->cancel);
+	else if (other->own)
+		nr_conv_break(other->own);
+}
+
+static void thread_renew(struct nr_strand *self)
+{
+	struct nr_strand_thread *thread = thread_of(self);
+
+	if (thread->cancel >= 0)
+		nr_event_clear(thread->cancel);
 }
 
 static int thread_wait(struct nr_strand *self, struct nr_strand *other,
                        int64_t until)
 {
-	return self->io->ops->wait(self->io, thread_of(other)->done,
+	return self->io->ops->wait(self->io,
+	                           (struct nr_handle){
+					   .fd = thread_of(other)->done},
 	                           NR_READABLE, until);
 }
 
@@ -74,16 +92,80 @@ static void thread_join(struct nr_strand *other)
 	struct nr_strand_thread *thread = thread_of(other);
 
 	nr_thread_join(thread->thread);
+	nr_cond_fini(&thread->woken);
+	nr_mutex_fini(&thread->lock);
 	nr_file_close(thread->done);
 	nr_file_close(thread->cancel);
 	free(thread);
 }
 
+static int thread_park(struct nr_strand *self, int64_t until)
+{
+	struct nr_strand_thread *thread = thread_of(self);
+	int err = 0;
+
+	nr_mutex_lock(&thread->lock);
+	while (!thread->wake && err == 0)
+		err = nr_cond_wait_until(&thread->woken, &thread->lock, until);
+	if (thread->wake)
+		err = 0;
+	thread->wake = false;
+	nr_mutex_unlock(&thread->lock);
+	return err;
+}
+
+static void thread_stay(struct nr_strand *self)
+{
+	(void)thread_park(self, NR_NEVER);
+}
+
+static void thread_wake(struct nr_strand *other)
+{
+	struct nr_strand_thread *thread = thread_of(other);
+
+	nr_mutex_lock(&thread->lock);
+	thread->wake = true;
+	nr_cond_signal(&thread->woken);
+	nr_mutex_unlock(&thread->lock);
+}
+
+/* The strand is a thread, which may block. */
+static int thread_offload(struct nr_strand *self, void (*fn)(void *arg),
+                          void *arg)
+{
+	(void)self;
+	fn(arg);
+	return 0;
+}
+
+/* It cannot be left to itself: nobody else is there to go on. */
+static int thread_attempt(struct nr_strand *self, void (*fn)(void *arg),
+                          void *arg, int64_t until)
+{
+	(void)until;
+	return thread_offload(self, fn, arg);
+}
+
+/* A thread's stack is the system's. */
+static size_t thread_stack_used(struct nr_strand *self, size_t *ret_size)
+{
+	(void)self;
+	*ret_size = 0;
+	return 0;
+}
+
 static const struct nr_strand_ops thread_ops = {
 	.spawn = thread_spawn,
 	.cancel = thread_cancel,
+	.renew = thread_renew,
 	.wait = thread_wait,
 	.join = thread_join,
+	.park = thread_park,
+	.stay = thread_stay,
+	.wake = thread_wake,
+	.offload = thread_offload,
+	.attempt = thread_attempt,
+	.stack_used = thread_stack_used,
 };
 
 void nr_strand_thread_init(struct nr_strand_thread *thread, int cancel,
@@ -92,11 +174,26 @@ void nr_strand_thread_init(struct nr_strand_thread *thread, int cancel,
 	*thread = (struct nr_strand_thread){.stack_size = stack_size,
 	                                    .cancel = -1,
 	                                    .done = -1};
+	nr_mutex_init(&thread->lock);
+	nr_cond_init(&thread->woken);
 	nr_io_block_init(&thread->block, cancel, -1);
 	nr_strand_init(&thread->strand, &thread_ops, &thread->block.io);
+}
+
+void nr_strand_thread_open(struct nr_strand_thread *thread, int cancel,
+                           size_t stack_size)
+{
+	nr_strand_thread_init(thread, cancel, stack_size);
+	thread->cancel = nr_event_open();
+	if (thread->cancel < 0)
+		thread->cancel = -1;
+	thread->block.cancel[1] = thread->cancel;
 }
 
 void nr_strand_thread_fini(struct nr_strand_thread *thread)
 {
 	nr_strand_fini(&thread->strand);
+	nr_cond_fini(&thread->woken);
+	nr_mutex_fini(&thread->lock);
+	nr_file_close(thread->cancel);
 }

@@ -12,9 +12,13 @@ struct nr_strand_thread {
 	struct nr_strand strand;
 	struct nr_io_block block;
 	size_t stack_size; /* of those that it spawns */
+	struct nr_mutex lock;
+	struct nr_cond woken; /* with WAKE set */
+	bool wake;
+	int cancel; /* an event, or -1 */
 	/* Of a spawned one only: */
 	struct nr_thread thread;
-	int cancel, done; /* events */
+	int done; /* an event */
 	void (*fn)(void *arg);
 	void *arg;
 };
@@ -23,6 +27,12 @@ struct nr_strand_thread {
  * cancels it by turning readable, not its own, or -1. */
 void nr_strand_thread_init(struct nr_strand_thread *thread, int cancel,
                            size_t stack_size);
+
+/* The same for one that converses, and may be cancelled alone. Where there is
+ * no descriptor for that, its connection is broken off instead. */
+void nr_strand_thread_open(struct nr_strand_thread *thread, int cancel,
+                           size_t stack_size);
+
 void nr_strand_thread_fini(struct nr_strand_thread *thread);
 
 #endif

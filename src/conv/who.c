@@ -77,14 +77,29 @@ int naru_sleep(int64_t ms)
 
 	if (ms < 0)
 		return -EINVAL;
-	until = nr_time_add(nr_now(), nr_ns_from_ms(ms));
+	/* For no time, the others have their turn at once. */
+	until = ms == 0 ? 0 : nr_time_add(nr_now(), nr_ns_from_ms(ms));
 	/* What cannot be sent is told to whoever writes there next. */
 	(void)nr_output_settle(self, NULL, until);
 	return self->io->ops->sleep(self->io, until);
 }
 
+struct offloaded {
+	int (*fn)(void *arg);
+	void *arg;
+	int result;
+};
+
+static void run_offloaded(void *arg)
+{
+	struct offloaded *offloaded = arg;
+
+	offloaded->result = offloaded->fn(offloaded->arg);
+}
+
 int naru_offload(int (*fn)(void *arg), void *arg)
 {
+	struct offloaded offloaded = {.fn = fn, .arg = arg};
 	struct nr_strand *self = nr_strand_self();
 	int err;
 
@@ -92,5 +107,17 @@ int naru_offload(int (*fn)(void *arg), void *arg)
 		return -EINVAL;
 	(void)nr_output_settle(self, NULL, NR_NEVER);
 	err = self->io->ops->sleep(self->io, 0);
-	return err < 0 ? err : fn(arg);
+	if (err == 0)
+		err = self->ops->offload(self, run_offloaded, &offloaded);
+	return err < 0 ? err : offloaded.result;
+}
+
+size_t naru_stack_used(size_t *ret_size)
+{
+	struct nr_strand *self = nr_strand_self();
+	size_t size, used = self->ops->stack_used(self, &size);
+
+	if (ret_size)
+		*ret_size = size;
+	return used;
 }

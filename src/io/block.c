@@ -82,10 +82,12 @@ static ssize_t try_recv(struct nr_io *io, int fd, struct nr_span *into)
 	ssize_t got;
 
 	if (!own)
-		span = (struct nr_span){block_lend(io), NR_BUFFER_SIZE};
+		span = (struct nr_span){.data = block_lend(io),
+		                        .len = NR_BUFFER_SIZE};
 	if (!span.data)
 		return -ENOMEM;
 	got = nr_socket_recv(fd, span.data, span.len);
+	span.more = got == (ssize_t)span.len;
 	if (got > 0)
 		*into = span;
 	else if (!own)
@@ -93,8 +95,8 @@ static ssize_t try_recv(struct nr_io *io, int fd, struct nr_span *into)
 	return got;
 }
 
-static ssize_t block_recv(struct nr_io *io, int fd, struct nr_span *into,
-                          bool soon, int64_t until)
+static ssize_t block_recv(struct nr_io *io, struct nr_handle handle,
+                          struct nr_span *into, bool soon, int64_t until)
 {
 	struct nr_io_block *block = block_of(io);
 	ssize_t got = -EAGAIN;
@@ -104,19 +106,19 @@ static ssize_t block_recv(struct nr_io *io, int fd, struct nr_span *into,
 		err = look(block);
 		if (err < 0)
 			return err;
-		got = try_recv(io, fd, into);
+		got = try_recv(io, handle.fd, into);
 	}
 	while (got == -EAGAIN) {
-		err = wait_for(block, fd, POLLIN, until);
+		err = wait_for(block, handle.fd, POLLIN, until);
 		if (err < 0)
 			return err;
-		got = try_recv(io, fd, into);
+		got = try_recv(io, handle.fd, into);
 	}
 	return got;
 }
 
-static ssize_t block_send(struct nr_io *io, int fd, const struct iovec *iov,
-                          int count, int64_t until)
+static ssize_t block_send(struct nr_io *io, struct nr_handle handle,
+                          const struct iovec *iov, int count, int64_t until)
 {
 	struct nr_io_block *block = block_of(io);
 	ssize_t sent;
@@ -124,8 +126,8 @@ static ssize_t block_send(struct nr_io *io, int fd, const struct iovec *iov,
 
 	if (err < 0)
 		return err;
-	while ((sent = nr_socket_send(fd, iov, count)) == -EAGAIN) {
-		err = wait_for(block, fd, POLLOUT, until);
+	while ((sent = nr_socket_send(handle.fd, iov, count)) == -EAGAIN) {
+		err = wait_for(block, handle.fd, POLLOUT, until);
 		if (err < 0)
 			return err;
 	}
@@ -139,35 +141,10 @@ static int block_sleep(struct nr_io *io, int64_t until)
 	return err == -ETIMEDOUT ? 0 : err;
 }
 
-/* A unix socket whose peer's backlog is full gives no event for its having
- * room again: one has to ask. */
-#define UNIX_RETRY_NS (2 * NR_NS_PER_MS)
-
-static int block_connect(struct nr_io *io, int fd, const struct naru_addr *addr,
-                         int64_t until)
+static int block_wait(struct nr_io *io, struct nr_handle handle,
+                      enum nr_readiness what, int64_t until)
 {
-	struct nr_io_block *block = block_of(io);
-	int err;
-
-	while ((err = nr_socket_connect(fd, addr)) == -EAGAIN) {
-		int64_t next = nr_time_add(nr_now(), UNIX_RETRY_NS);
-
-		if (next > until)
-			return -ETIMEDOUT;
-		err = block_sleep(io, next);
-		if (err < 0)
-			return err;
-	}
-	if (err != -EINPROGRESS)
-		return err;
-	err = wait_for(block, fd, POLLOUT, until);
-	return err < 0 ? err : nr_socket_error(fd);
-}
-
-static int block_wait(struct nr_io *io, int fd, enum nr_readiness what,
-                      int64_t until)
-{
-	return wait_for(block_of(io), fd,
+	return wait_for(block_of(io), handle.fd,
 	                what == NR_READABLE ? POLLIN : POLLOUT, until);
 }
 
@@ -181,7 +158,7 @@ const struct nr_io_ops nr_io_block_ops = {
 	.name = "block",
 	.recv = block_recv,
 	.send = block_send,
-	.connect = block_connect,
+	.connect = nr_io_connect,
 	.wait = block_wait,
 	.sleep = block_sleep,
 	.lend = block_lend,

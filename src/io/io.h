@@ -30,11 +30,27 @@ struct nr_io;
 /* Where received bytes go: the caller's own memory, or, with DATA null, a
  * buffer that the waiter lends once bytes are there, so that nothing is held
  * while it waits. A lent buffer has LEN bytes of room, and goes back with
- * give_back(). */
+ * give_back(). MORE is filled in when bytes came: whether there are probably
+ * more. */
 struct nr_span {
 	char *data;
 	size_t len;
+	bool more;
 };
+
+/* A descriptor as waiters know it. SERIAL tells it from those that had the same
+ * number before it, so that a waiter may keep in mind what it once did for it;
+ * 0 for one that is waited for once in a while. One that is read in pieces may
+ * give less than it has, as a unix socket does where descriptors were sent. */
+struct nr_handle {
+	int fd;
+	unsigned serial;
+	bool in_pieces;
+};
+
+/* A serial number that no other descriptor of this process has had, up to some
+ * four thousand million of them. Any thread. */
+unsigned nr_handle_serial(void);
 
 /* The size of a buffer that a waiter lends. */
 #define NR_BUFFER_SIZE ((size_t)16 * 1024)
@@ -50,20 +66,20 @@ struct nr_io_ops {
 	/* Receives 1 to INTO->len bytes, or 0 at the peer's end; then a lent
 	 * buffer is given back already and INTO is as it was. SOON says that
 	 * bytes are probably there, so that trying first pays. */
-	ssize_t (*recv)(struct nr_io *io, int fd, struct nr_span *into,
-	                bool soon, int64_t until);
+	ssize_t (*recv)(struct nr_io *io, struct nr_handle handle,
+	                struct nr_span *into, bool soon, int64_t until);
 
 	/* Sends at least one byte of IOV, as many as the kernel takes. */
-	ssize_t (*send)(struct nr_io *io, int fd, const struct iovec *iov,
-	                int count, int64_t until);
+	ssize_t (*send)(struct nr_io *io, struct nr_handle handle,
+	                const struct iovec *iov, int count, int64_t until);
 
 	/* Connects a socket; 0 when the connection stands. */
-	int (*connect)(struct nr_io *io, int fd, const struct naru_addr *addr,
-	               int64_t until);
+	int (*connect)(struct nr_io *io, struct nr_handle handle,
+	               const struct naru_addr *addr, int64_t until);
 
-	/* Waits until FD, of any kind, is ready. */
-	int (*wait)(struct nr_io *io, int fd, enum nr_readiness what,
-	            int64_t until);
+	/* Waits until a descriptor of any kind is ready. */
+	int (*wait)(struct nr_io *io, struct nr_handle handle,
+	            enum nr_readiness what, int64_t until);
 
 	/* Waits until UNTIL, and returns 0 then. */
 	int (*sleep)(struct nr_io *io, int64_t until);
@@ -71,13 +87,18 @@ struct nr_io_ops {
 	/* A buffer of NR_BUFFER_SIZE bytes to write into, or null. */
 	char *(*lend)(struct nr_io *io);
 
-	/* Takes back a buffer that lend() or recv() lent. Another strand of
-	 * the same conversation may be the one that gives it back. */
+	/* Takes back a buffer that lend() or recv() lent. Another strand, with
+	 * another waiter, may be the one that gives it back: each is from
+	 * malloc(3). */
 	void (*give_back)(struct nr_io *io, char *buffer);
 };
 
 struct nr_io {
 	const struct nr_io_ops *ops;
 };
+
+/* connect() of every waiter, made of its wait() and its sleep(). */
+int nr_io_connect(struct nr_io *io, struct nr_handle handle,
+                  const struct naru_addr *addr, int64_t until);
 
 #endif

@@ -27,6 +27,7 @@ struct nr_accepted {
 	int fd;
 	unsigned listener; /* its number; says which talk */
 	uint64_t id;
+	unsigned slot; /* the model's own number for it */
 	struct naru_addr peer;
 };
 
@@ -37,6 +38,11 @@ struct nr_host {
 	unsigned workers;
 	unsigned max_conversations;
 	size_t stack_size;
+	enum naru_io io;
+	int64_t stall; /* in nanoseconds */
+	bool catch_overflow;
+	const char *waiter; /* how fibers wait, once the first could */
+	int no_uring;       /* why they do not on io_uring, where they should */
 	int cancel; /* turns readable when all conversations are cancelled */
 	_Atomic bool cut; /* set where that found a conversation running */
 
@@ -82,6 +88,14 @@ struct nr_model_ops {
 	 * nothing. */
 	int64_t (*tend)(struct nr_model *model);
 
+	/* In place of nr_loop_turn(), where the accepting strand has more to do
+	 * than the server's loop; null where it has not. */
+	int (*turn)(struct nr_model *model, int64_t until);
+
+	/* All conversations are cancelled: for those that do not look at the
+	 * host's descriptor. Null where all do. */
+	void (*cancel)(struct nr_model *model);
+
 	/* No more connections will come: idle workers are let go. */
 	void (*stop)(struct nr_model *model);
 
@@ -98,12 +112,21 @@ extern const struct nr_model_ops nr_model_process;
 extern const struct nr_model_ops nr_model_thread;
 extern const struct nr_model_ops nr_model_prefork;
 extern const struct nr_model_ops nr_model_pool;
+extern const struct nr_model_ops nr_model_fiber;
+extern const struct nr_model_ops nr_model_isolated;
 
 /* Tells that ACCEPTED was handed to the worker PID, or a thread (0). */
 void nr_model_report_hand_over(const struct nr_host *host,
                                const struct nr_accepted *accepted, pid_t pid);
 
-/* The model of that name in the API; null for none. */
-const struct nr_model_ops *nr_model_find(enum naru_model id);
+/* Tells that the conversation on ACCEPTED was lost with the process PID, which
+ * ended with STATUS. */
+void nr_model_report_lost(const struct nr_host *host,
+                          const struct nr_accepted *accepted, pid_t pid,
+                          int status);
+
+/* The model of that name in the API, ISOLATED into processes where there is
+ * that choice; null for none. */
+const struct nr_model_ops *nr_model_find(enum naru_model id, bool isolated);
 
 #endif

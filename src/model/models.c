@@ -4,13 +4,15 @@
 
 static const struct nr_model_ops *const models[] = {
 	&nr_model_iterative, &nr_model_process, &nr_model_thread,
-	&nr_model_prefork,   &nr_model_pool,
+	&nr_model_prefork,   &nr_model_pool,    &nr_model_fiber,
 };
 
-const struct nr_model_ops *nr_model_find(enum naru_model id)
+const struct nr_model_ops *nr_model_find(enum naru_model id, bool isolated)
 {
 	if (id == NARU_MODEL_DEFAULT)
-		id = NARU_THREAD;
+		id = NARU_FIBER;
+	if (id == NARU_FIBER && isolated)
+		return &nr_model_isolated;
 	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++)
 		if (models[i]->id == id)
 			return models[i];
@@ -19,7 +21,7 @@ const struct nr_model_ops *nr_model_find(enum naru_model id)
 
 const struct naru_model_info *naru_model_info(enum naru_model model)
 {
-	const struct nr_model_ops *ops = nr_model_find(model);
+	const struct nr_model_ops *ops = nr_model_find(model, false);
 
 	return ops ? &ops->info : NULL;
 }
@@ -33,4 +35,15 @@ void nr_model_report_hand_over(const struct nr_host *host,
 	                               .peer = &accepted->peer,
 	                               .fd = accepted->fd,
 	                               .pid = pid});
+}
+
+void nr_model_report_lost(const struct nr_host *host,
+                          const struct nr_accepted *accepted, pid_t pid,
+                          int status)
+{
+	nr_report(host->report, &(struct naru_event){.kind = NARU_EVENT_LOST,
+	                                             .id = accepted->id,
+	                                             .peer = &accepted->peer,
+	                                             .pid = pid,
+	                                             .status = status});
 }

@@ -56,16 +56,21 @@ int nr_stream_listen(int fd, const struct nr_listen *options)
 	return err;
 }
 
+static struct nr_handle handle_of(const struct nr_link *link)
+{
+	return (struct nr_handle){link->fd, link->serial, link->in_pieces};
+}
+
 static ssize_t stream_recv(struct nr_link *link, struct nr_io *io,
                            struct nr_span *into, bool soon, int64_t until)
 {
-	return io->ops->recv(io, link->fd, into, soon, until);
+	return io->ops->recv(io, handle_of(link), into, soon, until);
 }
 
 static ssize_t stream_send(struct nr_link *link, struct nr_io *io,
                            const struct iovec *iov, int count, int64_t until)
 {
-	return io->ops->send(io, link->fd, iov, count, until);
+	return io->ops->send(io, handle_of(link), iov, count, until);
 }
 
 static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)

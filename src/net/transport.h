@@ -41,8 +41,10 @@ struct nr_link_ops {
 struct nr_link {
 	const struct nr_link_ops *ops;
 	int fd;
-	bool dialled; /* we asked for it, not the peer */
-	uint64_t id;  /* the conversation's */
+	unsigned serial; /* of the socket, as in io/io.h */
+	bool in_pieces;  /* as in io/io.h */
+	bool dialled;    /* we asked for it, not the peer */
+	uint64_t id;     /* the conversation's */
 	const struct nr_report *report;
 };
 
@@ -54,6 +56,7 @@ struct nr_listen {
 struct nr_transport {
 	const char *name;
 	const struct nr_link_ops *link;
+	bool in_pieces; /* its sockets are read so, see io/io.h */
 
 	/* A socket that listens on ADDR, whose port 0 the system replaces. */
 	int (*listen)(const struct naru_addr *addr,

@@ -133,6 +133,7 @@ static int unix_open(const struct naru_addr *addr,
 const struct nr_transport nr_transport_unix = {
 	.name = "unix",
 	.link = &nr_stream_link,
+	.in_pieces = true,
 	.listen = unix_listen,
 	.open = unix_open,
 };

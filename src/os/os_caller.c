@@ -41,7 +41,7 @@ void nr_caller_text(char ret_text[NR_CALLER_TEXT])
 	Dl_info own, info;
 	uintptr_t offset;
 
-	(void)snprintf(ret_text, NR_CALLER_TEXT, "?");
+	(void)snprintf(ret_text, NR_CALLER_TEXT, "its end");
 	if (!dladdr((void *)(uintptr_t)nr_caller_text, &own))
 		return;
 	for (int i = 0; i < count; i++) {

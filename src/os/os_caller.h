@@ -10,7 +10,8 @@
 
 /* Where in the program the innermost call into this library was made, as
  * "program(function+0x1f)", or "program(+0x11a3)" where the function's name is
- * not known; addr2line(1) takes the latter. */
+ * not known; addr2line(1) takes the latter. Where no function of the program's
+ * is in a call, "its end". */
 void nr_caller_text(char ret_text[NR_CALLER_TEXT]);
 
 #endif

@@ -20,6 +20,10 @@
 /* How long accepting rests; the end of a conversation ends the rest too. */
 #define REST_NS (100 * NR_NS_PER_MS)
 
+/* The most that are accepted in one go, so that those who converse already have
+ * their turn. */
+#define BURST_MAX 16
+
 /* How often the limit on conversations is spoken of at the most. */
 #define LIMIT_REPORT_NS NR_NS_PER_S
 
@@ -157,29 +161,31 @@ static void give_up(struct nr_listener *listener)
 	                               .result = -EINVAL});
 }
 
-void nr_admission_ready(struct nr_source *source)
+/* Accepts one connection, the FIRST one since we were told of some or another.
+ * Whether there may be one more for us now. */
+static bool accept_one(struct nr_listener *listener, bool first)
 {
-	struct nr_listener *listener =
-		nr_list_entry(source, struct nr_listener, source);
 	struct naru_server *server = listener->server;
 	struct nr_accepted accepted = {0};
+	int fd = listener->source.fd;
 
-	if (server->stopping || server->refusing || server->holding ||
-	    server->deaf)
-		return;
+	/* A model that could not start may turn the loop on its way out. */
+	if (!server->model || server->stopping || server->refusing ||
+	    server->holding || server->deaf)
+		return false;
 	if (!server->ops->has_room(server->model)) {
 		set_deaf(server, true);
 		report_limit(server);
-		return;
+		return false;
 	}
-	accepted.fd = nr_socket_accept(source->fd, &accepted.peer);
-	if ((accepted.fd == -EAGAIN || accepted.fd == -EINVAL) &&
-	    nr_file_is_shut_down(source->fd)) {
+	accepted.fd = nr_socket_accept(fd, &accepted.peer);
+	if (first && (accepted.fd == -EAGAIN || accepted.fd == -EINVAL) &&
+	    nr_file_is_shut_down(fd)) {
 		give_up(listener);
-		return;
+		return false;
 	}
-	if (accepted.fd == -EAGAIN)
-		return;
+	if (accepted.fd == -EAGAIN || (!first && accepted.fd == -EINVAL))
+		return false;
 	if (accepted.fd >= 0)
 		accepted.id = ++server->last_id;
 	trace_accept(listener, accepted.fd, &accepted.peer, accepted.id);
@@ -189,6 +195,27 @@ void nr_admission_ready(struct nr_source *source)
 	} else if (!is_connections_own(accepted.fd)) {
 		rest(server, accepted.fd);
 	}
+	return accepted.fd >= 0;
+}
+
+/*
+ * Accepts some: being told of each alone costs more than accepting it. One
+ * finds that there is none left by a call in vain, so one tries for as many as
+ * there were the last time, and for twice as many where there were.
+ */
+void nr_admission_ready(struct nr_source *source)
+{
+	struct nr_listener *listener =
+		nr_list_entry(source, struct nr_listener, source);
+	unsigned most = listener->server->ops->in_place ? 1 : listener->burst;
+	unsigned count = 0;
+
+	while (count < most && accept_one(listener, count == 0))
+		count++;
+	if (count == most && most < BURST_MAX)
+		listener->burst = most * 2;
+	else if (count < most)
+		listener->burst = count > 0 ? count : 1;
 }
 
 void nr_admission_retry(struct naru_server *server)

@@ -84,6 +84,7 @@ static int open_listener(struct naru_server *server, struct naru_addr *addr)
 		.server = server,
 		.transport = transport,
 		.addr = *addr,
+		.burst = 1,
 		.wildcard = nr_addr_is_wildcard(addr),
 	};
 	if (nr_addr_path(addr))

@@ -91,6 +91,8 @@ static void cancel_due(struct nr_source *source)
 	/* Asked now: those whom it cancels may be gone a moment later. */
 	if (server->model && server->ops->running(server->model) > 0)
 		server->host.cut = true;
+	if (server->model && server->ops->cancel)
+		server->ops->cancel(server->model);
 	nr_loop_remove(&server->loop, source);
 }
 
@@ -155,6 +157,9 @@ int naru_server_new(struct naru_server **ret_server,
 		.workers = server->options.workers,
 		.max_conversations = server->options.max_conversations,
 		.stack_size = server->options.stack_size,
+		.io = server->options.io,
+		.catch_overflow = server->options.catch_overflow != 0,
+		.stall = nr_ns_from_ms(server->options.stall_ms),
 		.cancel = server->cancel.fd,
 		.converse = host_converse,
 		.leave = host_leave,
@@ -184,6 +189,13 @@ int naru_server_endpoint(struct naru_server *server, unsigned index, char *buf,
 	return nr_addr_endpoint(&server->listeners[index].addr, buf, size);
 }
 
+/* Waits until something happens or UNTIL has come. */
+static int turn(struct naru_server *server, int64_t until)
+{
+	return server->ops->turn ? server->ops->turn(server->model, until)
+	                         : nr_loop_turn(&server->loop, until);
+}
+
 /* Accepts until somebody asks to stop. */
 static int accept_all(struct naru_server *server)
 {
@@ -194,7 +206,7 @@ static int accept_all(struct naru_server *server)
 		int64_t tend = server->ops->tend(server->model);
 		int64_t until = nr_admission_prepare(server);
 
-		err = nr_loop_turn(&server->loop, nr_time_min(until, tend));
+		err = turn(server, nr_time_min(until, tend));
 	}
 	nr_admission_end(server);
 	return err;
@@ -231,7 +243,7 @@ static void drain(struct naru_server *server)
 			server->ops->kill(server->model);
 			kill_at = nr_time_add(nr_now(), KILL_NS);
 		}
-		if (nr_loop_turn(&server->loop, nr_time_min(kill_at, tend)) < 0)
+		if (turn(server, nr_time_min(kill_at, tend)) < 0)
 			return;
 	}
 }
@@ -246,6 +258,9 @@ int naru_server_run(struct naru_server *server)
 	if (!atomic_compare_exchange_strong(&server->life, &expected,
 	                                    NR_LIFE_RUNNING))
 		return -EBUSY;
+	/* Whoever runs what its parent made, before a fork, also tidies it. */
+	if (server->owner != nr_process_id())
+		server->owner = nr_process_id();
 	err = server->ops->start(&server->host, &server->model);
 	if (err < 0) {
 		server->life = NR_LIFE_OVER;

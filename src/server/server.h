@@ -28,6 +28,7 @@ struct nr_listener {
 	struct nr_file_id file; /* of a unix socket with a path */
 	_Atomic bool refused;   /* somebody else closed it already */
 	bool broken;            /* somebody else has shut it down */
+	unsigned burst;         /* how many to accept in one go */
 	bool wildcard;          /* conversations ask for their own address */
 	naru_talk *talk;
 	void *arg;
@@ -42,7 +43,7 @@ enum nr_life {
 struct naru_server {
 	unsigned magic;
 	_Atomic enum nr_life life;
-	pid_t owner; /* the process that made it */
+	pid_t owner; /* the process that made it, or that runs it */
 	struct naru_options options;
 	struct nr_settings settings;
 	const struct nr_model_ops *ops;

@@ -4,20 +4,27 @@
 
 #include "base/options.h"
 #include "base/time.h"
+#include "os/os_process.h"
 #include "server/server.h"
 
-#define WORKERS_DEFAULT       16
-#define CONVERSATIONS_DEFAULT 1000
-#define STACK_DEFAULT         ((size_t)512 * 1024)
-#define STACK_MIN             ((size_t)16 * 1024)
-#define STACK_MAX             ((size_t)1024 * 1024 * 1024)
+#define STALL_MS_DEFAULT 100
+
+/* What differs from model to model. */
+struct defaults {
+	unsigned workers, conversations;
+	size_t stack_size;
+};
+static const struct defaults defaults = {16, 1000, (size_t)512 * 1024};
+static const struct defaults fiber_defaults = {0, 100000, (size_t)128 * 1024};
+#define STACK_MIN ((size_t)16 * 1024)
+#define STACK_MAX ((size_t)1024 * 1024 * 1024)
 
 /* Descriptors that are left to the program: its files, our own, listeners. */
 #define DESCRIPTORS_SPARED (NR_LISTENERS_MAX + 32)
 
 /* How many conversations there may be where nobody says: what the limit on
  * descriptors leaves room for, but not without a bound. */
-static unsigned conversations_default(void)
+static unsigned conversations_default(unsigned most)
 {
 	unsigned limit = nr_file_limit();
 	unsigned room = limit > 2 * DESCRIPTORS_SPARED
@@ -26,7 +33,7 @@ static unsigned conversations_default(void)
 
 	if (room < 1)
 		room = 1;
-	return room < CONVERSATIONS_DEFAULT ? room : CONVERSATIONS_DEFAULT;
+	return room < most ? room : most;
 }
 
 static bool in_range(const struct naru_options *options)
@@ -38,7 +45,8 @@ static bool in_range(const struct naru_options *options)
 	       options->message_limit <= NARU_MESSAGE_MAX &&
 	       options->family <= NARU_FAMILY_IPV6 && options->idle_ms >= 0 &&
 	       options->message_ms >= 0 && options->write_ms >= 0 &&
-	       options->end_ms >= 0;
+	       options->end_ms >= 0 && options->stall_ms >= 0 &&
+	       options->io <= NARU_IO_EPOLL;
 }
 
 static void set_timeout(struct nr_settings *settings, enum naru_timeout which,
@@ -62,6 +70,26 @@ static void take_back(struct naru_options *options,
 	options->end_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_END]);
 }
 
+static void take_defaults(struct naru_options *options,
+                          const struct nr_model_ops *ops)
+{
+	const bool fiber = ops->id == NARU_FIBER;
+	const struct defaults *from = fiber ? &fiber_defaults : &defaults;
+
+	if (options->workers == 0)
+		options->workers = fiber ? nr_process_cores() : from->workers;
+	/* A worker that is a process or a thread of its own holds one. */
+	if (options->max_conversations == 0)
+		options->max_conversations =
+			ops->info.has_workers && !fiber
+				? options->workers
+				: conversations_default(from->conversations);
+	if (options->stack_size == 0)
+		options->stack_size = from->stack_size;
+	if (options->stall_ms == 0)
+		options->stall_ms = STALL_MS_DEFAULT;
+}
+
 int nr_server_take_options(struct naru_server *server,
                            const struct naru_options *given)
 {
@@ -71,18 +99,11 @@ int nr_server_take_options(struct naru_server *server,
 
 	if (err < 0)
 		return err;
-	server->ops = nr_model_find(options->model);
+	server->ops = nr_model_find(options->model, options->isolate != 0);
 	if (!server->ops || !in_range(options))
 		return -EINVAL;
 	options->model = server->ops->id;
-	if (options->workers == 0)
-		options->workers = WORKERS_DEFAULT;
-	if (options->max_conversations == 0)
-		options->max_conversations = server->ops->info.has_workers
-		                                     ? options->workers
-		                                     : conversations_default();
-	if (options->stack_size == 0)
-		options->stack_size = STACK_DEFAULT;
+	take_defaults(options, server->ops);
 
 	*settings = nr_settings_default;
 	if (options->memory_limit > 0)

@@ -29,7 +29,13 @@ import traceback
 
 # Seconds until a wait counts as a hang.
 PATIENCE = float(os.environ.get('PATIENCE', 30))
-MODELS = ('iterative', 'process', 'thread', 'prefork', 'pool')
+# The model fiber as it comes, and what is behind its options.
+FIBERS = {
+    'fiber': (),
+    'fiber-epoll': ('--io', 'epoll'),
+    'fiber-isolated': ('--isolate',),
+}
+MODELS = ('iterative', 'process', 'thread', 'prefork', 'pool', *FIBERS)
 MANY_AT_ONCE = MODELS[1:]
 NARU = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else 'naru').resolve()
 HELPERS = pathlib.Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else None
@@ -44,6 +50,14 @@ class Skip(Exception):
 def every_model(case):
     case.models = MODELS
     return case
+
+
+def only(models):
+    """Marks a case that makes sense under some models."""
+    def mark(case):
+        case.models = models
+        return case
+    return mark
 
 
 def every_parallel_model(case):
@@ -299,8 +313,18 @@ class Server:
         same(self.stop(), 0, f'exit status, after: {self.said()[-1000:]}')
 
 
+def with_model(args):
+    """ARGS with the command's own name for a model, and its options."""
+    for at, word in enumerate(args):
+        if word == '-m' and args[at + 1] in FIBERS:
+            return (*args[:at + 1], 'fiber', *FIBERS[args[at + 1]],
+                    *args[at + 2:])
+    return args
+
+
 def serve(*args, **options):
     """`naru serve` on a free port, unless ARGS name an endpoint with -p."""
+    args = with_model(args)
     if not any(str(arg).startswith(('-p', 'unix:')) for arg in args):
         args = ('-p', '0', *args)
     return Server(*args, **options)

@@ -415,6 +415,20 @@ def test_models_pool_has_workers():
     check_model('pool', False, True, at_once=True)
 
 
+def test_models_fiber_shares_a_few_threads():
+    with serve('04-models', 'fiber') as server:
+        peers = [server.connect() for _ in range(12)]
+        found = [where(peer) for peer in peers]
+        assert [where(peer) for peer in peers] == found, found
+        threads = [thread for _, process, thread in found
+                   if process == server.process.pid]
+        assert sorted(map(threads.count, set(threads))) == [3] * 4, found
+        for peer in peers:
+            peer.close()
+        hostile_peers(server, where_is_told)
+        assert 'fibers wait with ' in server.said(), server.said()
+
+
 def test_models_unknown_is_refused():
     done = subprocess.run([FOLDER / '04-models', '0', 'fibre'],
                           capture_output=True, timeout=PATIENCE)

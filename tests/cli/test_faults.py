@@ -18,20 +18,12 @@ import time
 import harness
 from harness import (HELPERS, PATIENCE, Server, Skip, as_nobody,
                      every_model, every_parallel_model, has, is_alive,
-                     matches, need, pattern, same, serve, session_of, spawn,
-                     stat_of, until)
+                     matches, need, only, pattern, same, serve, session_of,
+                     spawn, stat_of, until)
 
 TICKS = os.sysconf('SC_CLK_TCK')
 # Accepting rests for 100 ms at a time; naively it fails a million times.
 WAKEUPS = 100
-
-
-def only(models):
-    """Marks a case that makes sense under some models."""
-    def mark(case):
-        case.models = models
-        return case
-    return mark
 
 
 def cost(pid):
@@ -99,7 +91,7 @@ def test_descriptors_run_out_while_accepting(model):
     server.says(r'accepting pauses, clients wait in the backlog: .*\(EMFILE\)')
     check_rests(server)
     check_goes_on(peers, waiting)
-    if model in ('thread', 'pool'):
+    if model in ('thread', 'pool', 'fiber', 'fiber-epoll'):
         peers.pop().close()  # gives back a descriptor of the server's
         served = until(lambda: [peer for peer in waiting if
                                 is_answered(peer)], 'no recovery')
@@ -212,8 +204,9 @@ def test_shortages_of_the_system_are_waited_for():
 
 @every_model
 def test_interrupted_calls_lose_nothing(model):
-    server = injected('poll,ppoll,epoll_wait,epoll_pwait,recvfrom,recvmsg,'
-                      'sendto,sendmsg:error=EINTR:when=2+3', '-m', model)
+    server = injected('poll,ppoll,epoll_wait,epoll_pwait,io_uring_enter,'
+                      'recvfrom,recvmsg,sendto,sendmsg:error=EINTR:when=2+3',
+                      '-m', model)
     data = pattern(300000)
     peer = server.connect()
     same(peer.exchange(data), data, 'echo')
@@ -269,7 +262,8 @@ def test_close_with_unread_and_late_input(model):
 def impatient(model):
     if not HELPERS:
         raise Skip('no helper programs')
-    return Server(command=[HELPERS / 'impatient', model, '127.0.0.1:0'])
+    return Server(command=[HELPERS / 'impatient', model.split('-')[0],
+                           '127.0.0.1:0'])
 
 
 @every_model
@@ -357,6 +351,31 @@ def test_killed_process_loses_its_conversation_only(model):
     server.is_well()
 
 
+def test_killed_worker_of_fibers_loses_its_conversations_only():
+    server = serve('--isolate', '-w', '4', '-vv')
+    peers = talking(server, 40)
+    held = [worker_of(server, number) for number in range(1, 41)]
+    same(sorted(map(held.count, set(held))), [10] * 4, f'spread: {held}')
+    victim = held[0]
+    os.kill(victim, signal.SIGKILL)
+    for number, worker in enumerate(held, 1):
+        if worker == victim:
+            server.says(rf'conversation {number} lost: .*, its worker '
+                        rf'{victim} ended: killed by signal 9')
+    server.says(f'worker {victim} died')
+    until(lambda: server.said().count('there are 4 now') == 2, 'no successor')
+    check_goes_on([peer for peer, worker in zip(peers, held)
+                   if worker != victim])
+    same(server.said().count(' lost: '), 10, 'lost conversations')
+    # Who comes now has the one that took its place.
+    more = talking(server, 10)
+    found = {worker_of(server, number) for number in range(41, 51)}
+    assert len(found) == 1 and not found & set(held), (found, held)
+    for peer in [*peers, *more]:
+        peer.close()
+    server.is_well()
+
+
 def test_killed_idle_workers_are_replaced():
     server = serve('-m', 'prefork', '-w', '3')
     first = until(lambda: (pids := session_of(server.pid))[2:] and pids,
@@ -377,7 +396,8 @@ def test_killed_server_leaves_a_free_port(model):
     server.process.kill()
     server.process.wait(PATIENCE)
     for peer in peers:
-        if model in ('process', 'prefork'):  # they have their own strand
+        # Those that have their own strand.
+        if model in ('process', 'prefork', 'fiber-isolated'):
             same(peer.exchange(b'to the end'), b'to the end')
         else:
             with contextlib.suppress(ConnectionResetError):

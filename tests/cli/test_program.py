@@ -275,7 +275,8 @@ def test_interrupt_at_the_terminal_spares_programs(model):
     master, slave = pty.openpty()
     harness.at_end(os.close, master)
     process = harness.spawn(
-        NARU, 'serve', '-1', '-p', '0', '-m', model, '--drain', '1m', *CAT,
+        NARU, 'serve', '-1', '-p', '0', *harness.with_model(('-m', model)),
+        '--drain', '1m', *CAT,
         stdin=slave, stdout=subprocess.PIPE, stderr=slave,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
     os.close(slave)

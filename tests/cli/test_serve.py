@@ -12,8 +12,9 @@ import socket
 import time
 
 import harness
-from harness import (NARU, Skip, as_nobody, every_model, every_parallel_model,
-                     has, listener, matches, need, run, same, serve,
+from harness import (FIBERS, NARU, Skip, as_nobody, every_model,
+                     every_parallel_model, has, is_sanitized, listener,
+                     matches, need, only, pattern, run, same, serve,
                      session_of, temporary, until)
 
 
@@ -47,6 +48,155 @@ def test_start_line_says_all():
          f'naru: listening on tcp://127.0.0.1:{port} and '
          f'tcp://[::1]:{port}: talk ack, model prefork, 3 workers, '
          'backlog 17', 'start')
+    server.is_well()
+
+
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
+def has_io_uring():
+    """Whether the server's own choice is io_uring here."""
+    return ', io_uring, ' in serve('127.0.0.1').said()
+
+
+def start_line(*args, **options):
+    server = serve('127.0.0.1', *args, **options)
+    line = server.said().splitlines()[0]
+    same(server.connect().exchange(b'served'), b'served', line)
+    server.is_well()
+    return re.sub(r'.*: (talk .*), backlog \d+$', r'\1', line)
+
+
+def test_fibers_are_the_default_and_a_thread_for_each_core():
+    workers = f'{cores()} worker' + 's' * (cores() > 1)
+    matches(start_line(), rf'^talk echo, model fiber, {workers}, '
+            r'(io_uring|epoll( \(io_uring: .*\))?)$')
+
+
+def threads(workers):
+    server = serve('-w', workers, '-v')
+    same(server.connect().exchange(b'x'), b'x')  # all have started
+    server.says('conversation 1 ends')
+    return len(os.listdir(f'/proc/{server.pid}/task'))
+
+
+def test_workers_of_fibers_are_as_many_as_asked_for():
+    matches(start_line('-w', 1), 'model fiber, 1 worker, ')
+    same(threads(5) - threads(2), 3, 'threads')
+
+
+def test_io_is_how_fibers_wait():
+    same(start_line('-w', 2, '--io', 'epoll'),
+         'talk echo, model fiber, 2 workers, epoll', 'start')
+    if not has_io_uring():
+        raise Skip('io_uring is not to be had here')
+    same(start_line('-w', 2, '--io', 'uring'),
+         'talk echo, model fiber, 2 workers, io_uring', 'start')
+
+
+def test_isolated_fibers_are_said_to_be():
+    for io in ('uring', 'epoll') if has_io_uring() else ('epoll',):
+        matches(start_line('--isolate', '-w', 3, '--io', io),
+                f'model fiber, 3 workers, isolated, (io_)?{io}$')
+
+
+def without_io_uring(error):
+    need('strace')
+    return ['strace', '-f', '-q', '-o', '/dev/null', '-e', 'signal=none',
+            '-e', 'trace=io_uring_setup',
+            '-e', f'inject=io_uring_setup:error={error}']
+
+
+def test_epoll_takes_the_place_of_io_uring_and_says_why():
+    for error, text in (('EPERM', 'Operation not permitted'),
+                        ('ENOSYS', 'Function not implemented')):
+        same(start_line('-w', 2, under=without_io_uring(error)),
+             f'talk echo, model fiber, 2 workers, epoll (io_uring: {text})',
+             error)
+
+
+def test_io_uring_that_was_asked_for_and_is_forbidden():
+    # Leaks cannot be looked for in a process that is traced.
+    env = dict(os.environ, ASAN_OPTIONS='detect_leaks=0')
+    status, out, err = run(*without_io_uring('EPERM'), NARU, 'serve', '-1',
+                           '-p', '0', '--io', 'uring', env=env)
+    same((status, out, err),
+         (1, b'', 'naru serve: --io uring: Operation not permitted\n'))
+
+
+def test_descriptors_of_fibers_are_all_that_the_system_grants():
+    # With no room for a twentieth conversation, if it were for the soft one.
+    soft = 'exec prlimit --nofile=20:$(ulimit -Hn) "$0" "$@"'
+    need('prlimit')
+    server = serve('-v', under=['sh', '-c', soft])
+    peers = [server.connect() for _ in range(50)]
+    for peer in peers:
+        same(peer.ask(b'in'), b'in')
+    assert 'pauses' not in server.said(), server.said()
+
+
+def test_programs_find_the_limit_on_descriptors_as_it_was():
+    need('prlimit')
+    server = serve('--', 'sh', '-c', 'ulimit -Sn',
+                   under=['prlimit', '--nofile=100:'])
+    same(server.connect().exchange(b''), b'100\n', 'soft limit')
+
+
+def test_stall_is_told_of_without_being_asked():
+    need('strace')
+    slow = ['strace', '-f', '-q', '-o', '/dev/null', '-e', 'signal=none',
+            '-e', 'trace=sendto,sendmsg',
+            '-e', 'inject=sendto,sendmsg:delay_enter=300000:when=1']
+    server = serve('127.0.0.1', under=slow)
+    peer = server.connect()
+    same(peer.ask(b'slow'), b'slow')
+    # A sanitizer stands between the command and its calls.
+    place = r'\S+' if is_sanitized() else r'naru\(\S+\)'
+    took = int(server.says(
+        rf'^naru: conversation 1 with 127\.0\.0\.1:{peer.name[1]} computed '
+        rf'for (\d+) ms without waiting, before {place}: the others of its '
+        r'thread had to wait$')[1])
+    assert 290 <= took < 10000, f'{took} ms'
+    peer.close()
+    server.is_well()
+    for args in (['--stall', 'never'], ['--stall', '1h'], ['-q']):
+        server = serve('127.0.0.1', *args, under=slow)
+        same(server.connect().exchange(b'slow'), b'slow')
+        server.is_well()
+        assert 'computed' not in server.said(), server.said()
+
+
+def test_overflow_of_a_stack_is_told_of():
+    if is_sanitized():
+        raise Skip('a sanitizer takes the signal, and other frames')
+    server = serve('127.0.0.1', '--stack', '20K')
+    same(server.connect().ask(b'small'), b'small')
+    peer = server.connect()
+    peer.send(pattern(100000))  # for which echo takes 16 KiB at once
+    found = server.says(
+        r'^naru: conversation 2 has exhausted its stack of (\d+) KiB: it '
+        r'wrote (\d+) bytes deep; its process dies of it; --stack SIZE gives '
+        r'more$')
+    assert int(found[2]) > int(found[1]) * 1024 > 8192, found[0]
+    same(server.end(), -signal.SIGSEGV, 'how it ended')
+    server = serve('127.0.0.1', '--stack', '64K')
+    same(server.connect().exchange(pattern(100000)), pattern(100000))
+    server.is_well()
+
+
+def test_overflow_ends_a_worker_of_isolated_fibers_only():
+    if is_sanitized():
+        raise Skip('a sanitizer takes the signal, and other frames')
+    server = serve('127.0.0.1', '--isolate', '-w', 2, '--stack', '20K')
+    stays, goes = server.connect(), server.connect()
+    for peer in (stays, goes):
+        same(peer.ask(b'in'), b'in')
+    goes.send(pattern(100000))
+    server.says('conversation 2 has exhausted its stack')
+    server.says(r'conversation 2 lost: .*: killed by signal 11 ')
+    same(stays.exchange(b'and goes on'), b'and goes on')
+    stays.close()
     server.is_well()
 
 
@@ -109,6 +259,15 @@ def test_usage_errors_name_what_is_wrong():
             (['--idle-timeout', '5 s'], ['--idle-timeout', "' s'"]),
             (['--idle-timeout', '9999999h'], ['--idle-timeout', 'year']),
             (['--drain', '1d'], ['--drain', "'d'"]),
+            (['--io', 'poll'], ['--io', "'poll'", 'auto', 'uring', 'epoll']),
+            (['--stall', '0'], ['--stall', 'at least']),
+            (['--stall', 'Never'], ['--stall', "'Never'"]),
+            (['--stack', '15K'], ['--stack', 'from 16K']),
+            (['--stack', '2000M'], ['--stack', 'to 1048576K']),
+            (['--stack', '1G'], ['--stack', "'G'", 'K or M']),
+            (['--stack', '1KB'], ['--stack', "'KB'"]),
+            (['--stack', '99999999999999999K'], ['--stack', 'too large']),
+            (['--isolate=yes'], ['--isolate', 'no value']),
             (['-4', '-6'], ['-4', '-6']),
             (['-x'], ['-x', 'no such option']),
             (['--no-such'], ['--no-such', 'no such option']),
@@ -329,8 +488,9 @@ def test_v_tells_of_each_conversation(model):
     peer.close()
     port = server.port
     names = rf'127\.0\.0\.1:{peer.name[1]} -> 127\.0\.0\.1:{port}'
+    stack = r', stack \d+\.\d of \d+ KiB' if model in FIBERS else ''
     server.says(rf'^naru: conversation 1 ends: {names}, 5 bytes received, '
-                r'5 bytes sent, \d+(\.\d+)? m?s: well$')
+                rf'5 bytes sent, \d+(\.\d+)? m?s{stack}: well$')
     matches(server.said(), rf'^naru: conversation 1 begins: {names}')
     second = server.connect('::1')
     same(second.ask(b'x'), b'x')
@@ -466,7 +626,7 @@ def test_nothing_stays_after_the_end(model):
              for _ in range(1 if model == 'iterative' else 3)]
     for peer in peers:
         same(peer.ask(b'x'), b'x')
-    if model in ('process', 'prefork'):
+    if model in ('process', 'prefork', 'fiber-isolated'):
         assert len(session_of(server.pid)) >= 3
     for peer in peers:
         peer.close()
@@ -496,11 +656,16 @@ def test_standard_output_that_cannot_be_written():
     has(err, 'standard output')
 
 
-def test_descriptors_are_given_back():
-    server = serve()
+@only(('thread', *FIBERS))
+def test_descriptors_are_given_back(model):
+    server = serve('-m', model, '-v')
 
     def count():
         return len(os.listdir(f'/proc/{server.pid}/fd'))
+    first = server.connect()
+    same(first.exchange(b'x'), b'x')  # all that it opens for itself is open
+    first.close()
+    server.says('conversation 1 ends: ')
     before = count()
     for _ in range(50):
         peer = server.connect()

@@ -14,10 +14,14 @@
 #include "server.h"
 
 #define MODEL(model)         (1u << (model))
+#define MODEL_ISOLATED       (1u << 31) /* fibers in processes */
 #define TRANSPORT(transport) (1u << (transport))
 #define MODELS_ALL           (~0u)
 /* Those that hold more than one conversation at a time. */
 #define MODELS_MANY (MODELS_ALL & ~MODEL(NARU_ITERATIVE))
+/* Those whose talks share memory. */
+#define MODELS_SHARING                                                         \
+	(MODEL(NARU_THREAD) | MODEL(NARU_POOL) | MODEL(NARU_FIBER))
 
 struct conformance_case {
 	const char *name;
@@ -57,9 +61,12 @@ extern const struct conformance_list late_list;
 extern const struct conformance_list backlog_list;
 extern const struct conformance_list strands_list;
 extern const struct conformance_list chat_list;
+extern const struct conformance_list sharing_list;
+extern const struct conformance_list program_list;
 extern const struct conformance_list who_list;
 extern const struct conformance_list load_list;
 extern const struct conformance_list life_list;
+extern const struct conformance_list isolated_list;
 
 /* Talks that more than one file uses. */
 naru_talk talk_echo;       /* bytes, until the peer has finished */

@@ -589,6 +589,7 @@ static const struct conformance_case cases[] = {
 	CASE(test_broken_listener_costs_no_time),
 	CASE(test_broken_listener_takes_no_others_turn),
 	CASE_FOR(MODELS_FORK, test_killed_worker_loses_its_conversation_only),
-	CASE_FOR(MODELS_FORK, test_workers_are_replaced_each_time),
+	CASE_FOR(MODELS_FORK | MODEL_ISOLATED,
+                 test_workers_are_replaced_each_time),
 };
 const struct conformance_list life_list = LIST(cases);

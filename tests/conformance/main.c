@@ -13,9 +13,9 @@
 #define CASES_MAX 200
 
 static const struct conformance_list *const lists[] = {
-	&bytes_list, &messages_list, &time_list,    &late_list,
-	&ends_list,  &breaks_list,   &backlog_list, &strands_list,
-	&chat_list,  &who_list,      &life_list,    &load_list,
+	&bytes_list,  &messages_list, &time_list,    &late_list,    &ends_list,
+	&breaks_list, &backlog_list,  &strands_list, &chat_list,    &who_list,
+	&life_list,   &isolated_list, &sharing_list, &program_list, &load_list,
 };
 
 static int first_free; /* the lowest descriptor that tests may open */
@@ -40,6 +40,7 @@ static int end_case(void **state)
 
 static size_t collect(struct CMUnitTest *to)
 {
+	unsigned here = place.isolated ? MODEL_ISOLATED : MODEL(place.model);
 	size_t i, k, count = 0, last = COUNT(lists);
 
 	/* Where every instruction is watched, load takes minutes. */
@@ -50,7 +51,7 @@ static size_t collect(struct CMUnitTest *to)
 			const struct conformance_case *one =
 				&lists[i]->cases[k];
 
-			if (!(one->models & MODEL(place.model)) ||
+			if (!(one->models & here) ||
 			    !(one->transports & TRANSPORT(place.transport)))
 				continue;
 			if (count == CASES_MAX)

@@ -138,12 +138,18 @@ static int strand_write_long(struct naru_conv *conv, void *arg)
 	return 0;
 }
 
+static int hold_on(void *arg)
+{
+	(void)arg;
+	atomic_fetch_add(&shared->number, 1);
+	return await_step(3);
+}
+
 /* Holds on, outside of Naru, until another companion was cancelled. */
 static int strand_hold_on(struct naru_conv *conv, void *arg)
 {
 	(void)conv;
-	(void)arg;
-	EXPECT(await_step(3), true);
+	EXPECT(naru_offload(hold_on, arg), true);
 	return 0;
 }
 
@@ -156,12 +162,22 @@ static int strand_let_go(struct naru_conv *conv, void *arg)
 	return 0;
 }
 
+static int see_both_hold_on(void *arg)
+{
+	int64_t limit = clock_ms() + WAIT_MS;
+
+	(void)arg;
+	while (atomic_load(&shared->number) < 2 && clock_ms() < limit)
+		rest();
+	return (int)atomic_load(&shared->number);
+}
+
 static int talk_leave_pair(struct naru_conv *conv, void *arg)
 {
-	(void)arg;
 	MUST(naru_spawn(conv, strand_hold_on, NULL), 0);
 	MUST(naru_spawn(conv, strand_let_go, NULL), 0);
 	MUST(naru_spawn(conv, strand_hold_on, NULL), 0);
+	MUST(naru_offload(see_both_hold_on, arg), 2);
 	return 0;
 }
 
@@ -181,7 +197,7 @@ static int talk_leave_companions(struct naru_conv *conv, void *arg)
 	naru_talk *companion = *(naru_talk **)arg;
 
 	MUST(naru_spawn(conv, companion, NULL), 0);
-	MUST(await_step(1), true);
+	MUST(await_step_aside(1), 0);
 	/* Most likely it waits by now; it must end either way. */
 	MUST(naru_sleep(30), 0);
 	return 0;
@@ -286,7 +302,7 @@ static int talk_spawn_most(struct naru_conv *conv, void *arg)
 	for (i = 0; i < NARU_STRANDS_MAX; i++)
 		MUST(naru_spawn(conv, strand_sleep_long, NULL), 0);
 	MUST(naru_spawn(conv, strand_sleep_long, NULL), -EAGAIN);
-	MUST(await_step(NARU_STRANDS_MAX), true);
+	MUST(await_step_aside(NARU_STRANDS_MAX), 0);
 	return 0;
 }
 

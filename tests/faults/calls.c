@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -93,8 +94,7 @@ static bool is_wanted(enum fault_call call, int number)
 	return true;
 }
 
-/* Counts one call of CALL. 0, or what it has to fail with. */
-static int strike(enum fault_call call)
+int faults_strike(enum fault_call call)
 {
 	int number, error;
 
@@ -119,7 +119,7 @@ static int strike(enum fault_call call)
 /* The same for calls that fail with -1 and errno. */
 static bool fails(enum fault_call call)
 {
-	int error = strike(call);
+	int error = faults_strike(call);
 
 	if (error)
 		errno = error;
@@ -140,7 +140,7 @@ static bool fails(enum fault_call call)
 	int __wrap_##name params;                                              \
 	int __wrap_##name params                                               \
 	{                                                                      \
-		int error = strike(CALL_##name);                               \
+		int error = faults_strike(CALL_##name);                        \
                                                                                \
 		return error ? error : __real_##name args;                     \
 	}
@@ -163,6 +163,11 @@ WRAP(int, getsockopt,
      (fd, level, name, value, len))
 WRAP(int, listen, (int fd, int backlog), (fd, backlog))
 WRAP(int, lstat64, (const char *path, struct stat *found), (path, found))
+WRAP(int, madvise, (void *memory, size_t size, int advice),
+     (memory, size, advice))
+WRAP(int, mincore, (void *memory, size_t size, unsigned char *pages),
+     (memory, size, pages))
+WRAP(int, mprotect, (void *memory, size_t size, int how), (memory, size, how))
 WRAP(int, poll, (struct pollfd * fds, nfds_t count, int timeout),
      (fds, count, timeout))
 WRAP(int, ppoll,
@@ -208,7 +213,7 @@ int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	int error = strike(CALL_connect);
+	int error = faults_strike(CALL_connect);
 
 	if (error && error != EINTR) {
 		errno = error;
@@ -220,6 +225,13 @@ int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	return error ? -1 : 0;
 }
 
+/* How each descriptor is watched by edges, so that one can be made. */
+#define EDGES_MAX 1024
+static struct {
+	int watch;
+	struct epoll_event event;
+} edges[EDGES_MAX];
+
 /* The kernel never fails to watch something no more. */
 int __real_epoll_ctl(int watch, int what, int fd, struct epoll_event *event);
 int __wrap_epoll_ctl(int watch, int what, int fd, struct epoll_event *event);
@@ -227,7 +239,24 @@ int __wrap_epoll_ctl(int watch, int what, int fd, struct epoll_event *event)
 {
 	if (what != EPOLL_CTL_DEL && fails(CALL_epoll_ctl))
 		return -1;
+	if (what == EPOLL_CTL_ADD && event->events & EPOLLET &&
+	    fd < EDGES_MAX) {
+		edges[fd].watch = watch;
+		edges[fd].event = *event;
+	}
 	return __real_epoll_ctl(watch, what, fd, event);
+}
+
+/* FD was said to have nothing more, or no room: as that is not so, the kernel
+ * would tell of the change. Harmless for what is not watched any more. */
+static void make_edge(int fd)
+{
+	int error = errno;
+
+	if (fd < EDGES_MAX && edges[fd].watch > 0)
+		(void)__real_epoll_ctl(edges[fd].watch, EPOLL_CTL_MOD, fd,
+		                       &edges[fd].event);
+	errno = error;
 }
 
 int __real_fcntl64(int fd, int what, ...);
@@ -264,7 +293,7 @@ long __wrap_syscall(long number, ...)
 	return fails(CALL_syscall) ? -1 : __real_syscall(number, first, second);
 }
 
-static size_t trickle(size_t len)
+size_t faults_trickle(size_t len)
 {
 	bool wanted = faults_inside && faults->plan.mode == FAULT_TRICKLE;
 
@@ -275,8 +304,14 @@ ssize_t __real_recv(int fd, void *buf, size_t len, int flags);
 ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags);
 ssize_t __wrap_recv(int fd, void *buf, size_t len, int flags)
 {
-	return fails(CALL_recv) ? -1
-	                        : __real_recv(fd, buf, trickle(len), flags);
+	ssize_t got =
+		fails(CALL_recv)
+			? -1
+			: __real_recv(fd, buf, faults_trickle(len), flags);
+
+	if (got < 0 ? errno == EAGAIN : faults_trickle(len) < len)
+		make_edge(fd);
+	return got;
 }
 
 /* Messages between processes keep their length. */
@@ -289,21 +324,49 @@ static bool is_stream(int fd)
 	       type == SOCK_STREAM;
 }
 
+ssize_t __real_send(int fd, const void *data, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags)
+{
+	ssize_t sent =
+		fails(CALL_send)
+			? -1
+			: __real_send(fd, data, faults_trickle(len), flags);
+
+	if (sent < 0 ? errno == EAGAIN : faults_trickle(len) < len)
+		make_edge(fd);
+	return sent;
+}
+
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+
+/* A few bytes of the first piece. */
+static ssize_t send_little(int fd, const struct msghdr *message, int flags)
 {
 	struct msghdr less = *message;
 	struct iovec first = message->msg_iov[0];
 
-	if (fails(CALL_sendmsg))
-		return -1;
-	if (trickle(SIZE_MAX) == SIZE_MAX || !is_stream(fd))
-		return __real_sendmsg(fd, message, flags);
-	first.iov_len = trickle(first.iov_len);
+	first.iov_len = faults_trickle(first.iov_len);
 	less.msg_iov = &first;
 	less.msg_iovlen = 1;
 	return __real_sendmsg(fd, &less, flags);
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	bool little = faults_trickle(SIZE_MAX) < SIZE_MAX && is_stream(fd);
+	ssize_t sent;
+
+	if (fails(CALL_sendmsg))
+		sent = -1;
+	else if (little)
+		sent = send_little(fd, message, flags);
+	else
+		return __real_sendmsg(fd, message, flags);
+	if (sent >= 0 || errno == EAGAIN)
+		make_edge(fd);
+	return sent;
 }
 
 static void strip(struct msghdr *message)
@@ -323,7 +386,7 @@ ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
 ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
 {
-	int error = strike(CALL_recvmsg);
+	int error = faults_strike(CALL_recvmsg);
 	ssize_t got;
 
 	/* A worker waits for its next conversation: from the first time on
@@ -407,4 +470,28 @@ void __wrap_free(void *piece)
 	if (piece)
 		atomic_fetch_sub(&faults_live, 1);
 	__real_free(piece);
+}
+
+void *__real_mmap64(void *at, size_t size, int how, int flags, int fd,
+                    off_t offset);
+void *__wrap_mmap64(void *at, size_t size, int how, int flags, int fd,
+                    off_t offset);
+void *__wrap_mmap64(void *at, size_t size, int how, int flags, int fd,
+                    off_t offset)
+{
+	void *memory = fails(CALL_mmap64) ? MAP_FAILED
+	                                  : __real_mmap64(at, size, how, flags,
+	                                                  fd, offset);
+
+	if (memory != MAP_FAILED)
+		atomic_fetch_add(&faults_live, 1);
+	return memory;
+}
+
+int __real_munmap(void *memory, size_t size);
+int __wrap_munmap(void *memory, size_t size);
+int __wrap_munmap(void *memory, size_t size)
+{
+	atomic_fetch_sub(&faults_live, 1);
+	return __real_munmap(memory, size);
 }

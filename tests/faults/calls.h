@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A message arrives without the descriptor that it brought: what the kernel
@@ -18,7 +19,8 @@
 
 /*
  * The calls, and what each may fail with. "ppoll" and the like keep the names
- * that the compiler gives them where files may be large.
+ * that the compiler gives them where files may be large. "uring_poll" and the
+ * like are no calls but operations that a ring is told of.
  */
 #define FAULT_CALLS(X)                                                         \
 	X(accept4, ECONNABORTED, EMFILE, ENOMEM, EINTR, EAGAIN)                \
@@ -36,9 +38,20 @@
 	X(getrlimit64, EPERM)                                                  \
 	X(getsockname, ENOBUFS)                                                \
 	X(getsockopt, ENOBUFS)                                                 \
+	X(io_uring_get_events, EINTR)                                          \
+	X(io_uring_queue_init_params, EPERM, ENOSYS, ENOMEM, EMFILE)           \
+	X(io_uring_register_buf_ring, ENOMEM, EINVAL)                          \
+	X(io_uring_ring_dontfork, ENOMEM)                                      \
+	X(io_uring_submit, EAGAIN, EBUSY, EINTR)                               \
+	X(io_uring_submit_and_get_events, EAGAIN, EBUSY, EINTR)                \
+	X(io_uring_submit_and_wait_timeout, EAGAIN, EBUSY, EINTR)              \
 	X(listen, EADDRINUSE)                                                  \
 	X(lstat64, ENOMEM, EACCES)                                             \
+	X(madvise, EINVAL, ENOMEM)                                             \
 	X(malloc, ENOMEM)                                                      \
+	X(mincore, EAGAIN, ENOMEM)                                             \
+	X(mmap64, ENOMEM)                                                      \
+	X(mprotect, ENOMEM)                                                    \
 	X(open64, EMFILE, EACCES)                                              \
 	X(poll, EINTR, ENOMEM)                                                 \
 	X(posix_spawnp, EAGAIN, ENOENT)                                        \
@@ -48,6 +61,7 @@
 	X(realloc, ENOMEM)                                                     \
 	X(recv, EINTR, EAGAIN, ECONNRESET, ENOMEM)                             \
 	X(recvmsg, EINTR, ENOMEM, FAULT_STRIPPED)                              \
+	X(send, EINTR, EAGAIN, EPIPE, ECONNRESET, ENOBUFS)                     \
 	X(sendmsg, EINTR, EAGAIN, EPIPE, ECONNRESET, ENOBUFS)                  \
 	X(setsockopt, ENOMEM)                                                  \
 	X(shutdown, ENOTCONN)                                                  \
@@ -58,6 +72,8 @@
 	X(timerfd_gettime, EINVAL)                                             \
 	X(timerfd_settime, EINVAL)                                             \
 	X(unlink, EACCES)                                                      \
+	X(uring_poll, ENOMEM)                                                  \
+	X(uring_recv, ENOBUFS, EAGAIN, ENOMEM, ECONNRESET)                     \
 	X(waitpid, EINTR)                                                      \
 	X(write, EINTR)
 
@@ -112,8 +128,15 @@ extern struct faults *faults;
  * count and fail. */
 extern bool faults_inside;
 
-/* Pieces of memory that are allocated and not freed, in this process. */
+/* Pieces of memory that are allocated or mapped and not given back, in this
+ * process. */
 extern atomic_long faults_live;
+
+/* Counts one call of CALL. 0, or what it has to fail with. */
+int faults_strike(enum fault_call call);
+
+/* How much of LEN bytes a receive or a send may carry. */
+size_t faults_trickle(size_t len);
 
 /* Whether the window of failing calls is over. */
 bool faults_over(void);

@@ -241,6 +241,19 @@ bool client_program(struct client *client)
 	return held;
 }
 
+bool client_aside(struct client *client)
+{
+	int fd = connect_tcp();
+	bool held;
+
+	if (fd < 0)
+		return false;
+	held = say(client, fd, "aside\n") &&
+	       hear(client, fd, "answered 42\n") && finish(client, fd);
+	close(fd);
+	return held;
+}
+
 bool client_stop(struct client *client, pid_t pid)
 {
 	int fd = connect_tcp();

@@ -27,6 +27,7 @@
 #define FAILURES_MAX 5
 
 static enum naru_model model;
+static enum naru_io io; /* of fibers */
 static char dir[] = "/tmp/naru-faults-XXXXXX";
 
 /* What came of the runs in which one call failed. */
@@ -121,7 +122,7 @@ static void converse(struct run *run)
 {
 	static bool (*const all[])(struct client * client) = {
 		client_echo,    client_companion, client_relay,
-		client_program, client_echo,
+		client_program, client_aside,     client_echo,
 	};
 	bool fired, done;
 
@@ -145,7 +146,7 @@ static _Noreturn void enter_server(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setpgid(0, 0);
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-	scenario_serve(model);
+	scenario_serve(model, io);
 }
 
 /* Whether the fault hit before the server could serve anybody, so that it had
@@ -165,8 +166,9 @@ static bool is_harmless(void)
 	int call = atomic_load(&faults->fired_call);
 
 	return call != CALL_fork && call != CALL_pthread_create &&
-	       call != CALL_posix_spawnp &&
-	       (error == EINTR || error == EAGAIN || call == CALL_accept4);
+	       call != CALL_posix_spawnp && call != CALL_mincore &&
+	       (error == EINTR || error == EAGAIN || error == EBUSY ||
+	        call == CALL_accept4);
 }
 
 static void judge_process(struct run *run)
@@ -199,7 +201,7 @@ static void judge_process(struct run *run)
 static void judge_conversations(struct run *run)
 {
 	bool once = faults->plan.mode == FAULT_ONCE;
-	int told = scenario->bad_ends + scenario->lost;
+	int told = scenario->bad_ends + scenario->lost + scenario->refused;
 
 	if (run->wrong[0] || gave_up(run))
 		return;
@@ -358,12 +360,24 @@ static void *share(size_t size)
 
 static bool set_model(const char *name)
 {
-	static const char *const names[] = {"iterative", "process", "thread",
-	                                    "prefork", "pool"};
+	static const struct {
+		const char *name;
+		enum naru_model model;
+		enum naru_io io;
+	} models[] = {
+		{"iterative", NARU_ITERATIVE, 0},
+		{"process", NARU_PROCESS, 0},
+		{"thread", NARU_THREAD, 0},
+		{"prefork", NARU_PREFORK, 0},
+		{"pool", NARU_POOL, 0},
+		{"fiber-uring", NARU_FIBER, NARU_IO_URING},
+		{"fiber-epoll", NARU_FIBER, NARU_IO_EPOLL},
+	};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(name, names[i]) == 0) {
-			model = NARU_ITERATIVE + (enum naru_model)i;
+	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+		if (strcmp(name, models[i].name) == 0) {
+			model = models[i].model;
+			io = models[i].io;
 			return true;
 		}
 	}

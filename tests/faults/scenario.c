@@ -72,14 +72,28 @@ static int talk_program(struct naru_conv *conv)
 	return err < 0 ? err : status ? -EIO : 0;
 }
 
+static int answer_aside(void *arg)
+{
+	(void)arg;
+	return 42;
+}
+
+/* On a helper thread, and under a timer. */
+static int talk_aside(struct naru_conv *conv)
+{
+	int answer = naru_offload(answer_aside, NULL);
+	int err = answer < 0 ? answer : naru_sleep(1);
+
+	return err < 0 ? err : naru_sendf(conv, "answered %d", answer);
+}
+
 static const struct {
 	const char *word;
 	int (*talk)(struct naru_conv *conv);
 } talks[] = {
-	{"echo", talk_echo},
-	{"companion", talk_companion},
-	{"relay", talk_relay},
-	{"program", talk_program},
+	{"echo", talk_echo},   {"companion", talk_companion},
+	{"relay", talk_relay}, {"program", talk_program},
+	{"aside", talk_aside},
 };
 
 static int talk(struct naru_conv *conv, void *arg)
@@ -137,6 +151,8 @@ static void report(const struct naru_event *event, void *arg)
 		break;
 	case NARU_EVENT_ERROR:
 		atomic_fetch_add(&scenario->errors, 1);
+		if (strcmp(event->call, "start") == 0)
+			atomic_fetch_add(&scenario->refused, 1);
 		break;
 	default:
 		break;
@@ -151,11 +167,11 @@ static void on_signal(int number)
 		(void)naru_server_stop(server, DRAIN_MS);
 }
 
-static int prepare(enum naru_model model)
+static int prepare(enum naru_model model, enum naru_io io)
 {
 	int err = naru_server_new(&server,
-	                          NARU_OPTIONS(.model = model, .workers = 2,
-	                                       .report = report));
+	                          NARU_OPTIONS(.model = model, .io = io,
+	                                       .workers = 2, .report = report));
 
 	if (err == 0)
 		err = naru_server_listen(server, "tcp://127.0.0.1:0", talk,
@@ -169,7 +185,7 @@ static int prepare(enum naru_model model)
 	return err < 0 ? err : 0;
 }
 
-_Noreturn void scenario_serve(enum naru_model model)
+_Noreturn void scenario_serve(enum naru_model model, enum naru_io io)
 {
 	struct sigaction action = {.sa_handler = on_signal};
 	struct naru_server *made;
@@ -178,7 +194,7 @@ _Noreturn void scenario_serve(enum naru_model model)
 	sigaction(SIGTERM, &action, NULL);
 	faults_live = 0;
 	faults_inside = true;
-	err = prepare(model);
+	err = prepare(model, io);
 	if (err == 0) {
 		atomic_store(&scenario->state, READY);
 		err = naru_server_run(server);

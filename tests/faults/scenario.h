@@ -27,7 +27,8 @@ struct scenario {
 	char relay_to[NARU_ADDR_TEXT]; /* the client's own listener */
 
 	atomic_int begun, ended, bad_ends, lost, errors;
-	atomic_int crash; /* the status of a worker that crashed */
+	atomic_int refused; /* accepted, and no fiber for them */
+	atomic_int crash;   /* the status of a worker that crashed */
 	atomic_int deferred, deferred_run;
 
 	/* What the server had not given back at its end. */
@@ -38,7 +39,7 @@ struct scenario {
 extern struct scenario *scenario;
 
 /* The server's side, in a process of its own. */
-_Noreturn void scenario_serve(enum naru_model model);
+_Noreturn void scenario_serve(enum naru_model model, enum naru_io io);
 
 /* The client's side: each holds one conversation, and returns whether every
  * byte of it came. What must never be is written to client_wrong. */
@@ -55,6 +56,7 @@ bool client_echo(struct client *client);
 bool client_companion(struct client *client);
 bool client_relay(struct client *client);
 bool client_program(struct client *client);
+bool client_aside(struct client *client);
 
 /* An echo that is under way while the server PID is told to stop. */
 bool client_stop(struct client *client, pid_t pid);

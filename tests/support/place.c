@@ -18,10 +18,18 @@ struct place place;
 static const struct {
 	const char *name;
 	enum naru_model model;
+	enum naru_io io;
+	bool isolated;
 } models[] = {
-	{"iterative", NARU_ITERATIVE}, {"process", NARU_PROCESS},
-	{"thread", NARU_THREAD},       {"prefork", NARU_PREFORK},
-	{"pool", NARU_POOL},
+	{"iterative", NARU_ITERATIVE, 0, false},
+	{"process", NARU_PROCESS, 0, false},
+	{"thread", NARU_THREAD, 0, false},
+	{"prefork", NARU_PREFORK, 0, false},
+	{"pool", NARU_POOL, 0, false},
+	{"fiber-uring", NARU_FIBER, NARU_IO_URING, false},
+	{"fiber-epoll", NARU_FIBER, NARU_IO_EPOLL, false},
+	{"fiber-isolated", NARU_FIBER, NARU_IO_AUTO, true},
+	{"fiber-isolated-epoll", NARU_FIBER, NARU_IO_EPOLL, true},
 };
 
 static const char *const transports[] = {
@@ -37,6 +45,8 @@ static bool set_model(const char *name)
 	for (i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
 		if (strcmp(models[i].name, name) == 0) {
 			place.model = models[i].model;
+			place.io = models[i].io;
+			place.isolated = models[i].isolated;
 			return true;
 		}
 	}

@@ -20,6 +20,8 @@ enum transport {
 
 struct place {
 	enum naru_model model;
+	enum naru_io io; /* of fibers */
+	bool isolated;   /* fibers in processes, not threads */
 	enum transport transport;
 	char dir[64]; /* for unix sockets; removed at the end */
 };

@@ -98,6 +98,8 @@ static void make_server(const struct setup *setup)
 	if (setup->options)
 		options = *setup->options;
 	options.model = place.model;
+	options.io = place.io;
+	options.isolate = place.isolated;
 	if (options.workers == 0)
 		options.workers = 4;
 	if (!setup->unreported)
@@ -247,15 +249,27 @@ struct server *server_start(naru_talk *talk, void *arg,
 	return server_start_setup(&setup);
 }
 
+/* The thread sanitizer keeps a signal back until its thread makes a call that
+ * it knows, and it knows none of io_uring's: another signal ends the wait. */
+#define ASK_AGAIN_MS (SANITIZER_THREADS ? 100 : WAIT_MS)
+
 void server_signal(struct server *server, int64_t drain_ms)
 {
 	struct shared_server *page = &shared->server[server->slot];
 	int before = atomic_load(&page->asked);
+	int64_t limit = clock_ms() + WAIT_MS, again = 0;
 
 	atomic_store(&page->drain_ms, drain_ms);
-	kill(server->pid, SIGTERM);
-	/* A second signal must not melt into this one. */
-	wait_until(atomic_load(&page->asked) > before);
+	/* Until it was seen: a second signal must not melt into this one. */
+	while (atomic_load(&page->asked) == before) {
+		if (clock_ms() > limit)
+			fail_with("the server does not take its signal");
+		if (clock_ms() >= again) {
+			kill(server->pid, SIGTERM);
+			again = clock_ms() + ASK_AGAIN_MS;
+		}
+		rest();
+	}
 }
 
 static int wait_process(struct server *server)

@@ -6,6 +6,7 @@
  */
 #include "shared.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,11 @@ void shared_report(const struct naru_event *event, void *arg)
 		atomic_store(&shared->listen_backlog, (int)event->backlog);
 	} else if (event->kind == NARU_EVENT_PAUSE) {
 		atomic_store(&shared->pause_result, event->result);
+	} else if (event->kind == NARU_EVENT_STALL) {
+		atomic_store(&shared->stall_id, (long long)event->id);
+		atomic_store(&shared->stall_ms, event->duration_ms);
+		snprintf(shared->stall_text, sizeof(shared->stall_text), "%s",
+		         event->text);
 	}
 	/* Last, so that whoever sees the count also sees the rest. */
 	if ((unsigned)event->kind < SHARED_EVENTS)
@@ -95,6 +101,16 @@ bool await_step(int step)
 		rest();
 	}
 	return true;
+}
+
+static int wait_for_step(void *arg)
+{
+	return await_step(*(int *)arg) ? 0 : -ETIMEDOUT;
+}
+
+int await_step_aside(int step)
+{
+	return naru_offload(wait_for_step, &step);
 }
 
 void set_step(int step)

@@ -32,7 +32,7 @@
 #define SANITIZER_THREADS 0
 #endif
 
-#define SHARED_EVENTS  16
+#define SHARED_EVENTS  20
 #define SHARED_SERVERS 4
 
 /* What the process of a server found at its end. */
@@ -71,6 +71,12 @@ struct shared {
 	atomic_int end_named;
 	atomic_int listen_backlog;
 	atomic_int pause_result;
+	atomic_llong stall_id;
+	atomic_llong stall_ms;
+	char stall_text[256];
+
+	/* A second server in the same process. */
+	char second_endpoint[NARU_ADDR_TEXT];
 
 	struct shared_server server[SHARED_SERVERS];
 };
@@ -97,6 +103,9 @@ void rest(void);
 /* Waits until the step is at least STEP; false after WAIT_MS. For talks: the
  * library does not know that they wait. */
 bool await_step(int step);
+/* The same for a talk whose thread others need meanwhile: 0, -ETIMEDOUT, or
+ * -ECANCELED where it does not wait at all. */
+int await_step_aside(int step);
 void set_step(int step);
 
 /* Writes down that a talk found something wrong; the first one is kept. */

@@ -43,18 +43,23 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static struct nr_handle handle(void)
+{
+	return (struct nr_handle){.fd = ends[0], .serial = 1};
+}
+
 static ssize_t receive(char *buf, size_t len, bool soon, int64_t until)
 {
-	struct nr_span span = {buf, len};
+	struct nr_span span = {.data = buf, .len = len};
 
-	return io->ops->recv(io, ends[0], &span, soon, until);
+	return io->ops->recv(io, handle(), &span, soon, until);
 }
 
 static ssize_t transmit(const char *buf, size_t len, int64_t until)
 {
 	struct iovec iov = {(void *)(uintptr_t)buf, len};
 
-	return io->ops->send(io, ends[0], &iov, 1, until);
+	return io->ops->send(io, handle(), &iov, 1, until);
 }
 
 /* Fills the socket until it takes no more. */
@@ -78,7 +83,7 @@ static void test_waits_end_at_their_time_and_not_before(void **state)
 	assert_int_equal(io->ops->sleep(io, from + 20 * MS), 0);
 	assert_true(nr_now() >= from + 20 * MS);
 	from = nr_now();
-	assert_int_equal(io->ops->wait(io, ends[0], NR_READABLE,
+	assert_int_equal(io->ops->wait(io, handle(), NR_READABLE,
 	                               from + 20 * MS),
 	                 -ETIMEDOUT);
 	assert_true(nr_now() >= from + 20 * MS);
@@ -101,7 +106,7 @@ static void test_past_time_means_not_to_wait(void **state)
 	assert_int_equal(receive(buf, 1, false, 0), 1);
 	assert_int_equal(receive(buf, 8, true, 0), 1);
 	assert_int_equal(transmit("x", 1, 0), 1);
-	assert_int_equal(io->ops->wait(io, ends[0], NR_WRITABLE, 0), 0);
+	assert_int_equal(io->ops->wait(io, handle(), NR_WRITABLE, 0), 0);
 }
 
 static void test_buffer_is_lent_only_with_bytes_in_it(void **state)
@@ -109,17 +114,17 @@ static void test_buffer_is_lent_only_with_bytes_in_it(void **state)
 	struct nr_span span = {NULL, NR_BUFFER_SIZE};
 
 	(void)state;
-	assert_int_equal(io->ops->recv(io, ends[0], &span, true, 0),
+	assert_int_equal(io->ops->recv(io, handle(), &span, true, 0),
 	                 -ETIMEDOUT);
 	assert_null(span.data);
 	assert_int_equal(write(ends[1], "ab", 2), 2);
-	assert_int_equal(io->ops->recv(io, ends[0], &span, true, NR_NEVER), 2);
+	assert_int_equal(io->ops->recv(io, handle(), &span, true, NR_NEVER), 2);
 	assert_non_null(span.data);
 	assert_int_equal(span.len, NR_BUFFER_SIZE);
 	io->ops->give_back(io, span.data);
 	span = (struct nr_span){NULL, NR_BUFFER_SIZE};
 	shutdown(ends[1], SHUT_WR);
-	assert_int_equal(io->ops->recv(io, ends[0], &span, false, NR_NEVER), 0);
+	assert_int_equal(io->ops->recv(io, handle(), &span, false, NR_NEVER), 0);
 	assert_null(span.data);
 }
 
@@ -131,14 +136,14 @@ static void check_cancelled(void)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(receive(buf, 8, false, NR_NEVER), -ECANCELED);
 		assert_int_equal(io->ops->sleep(io, NR_NEVER), -ECANCELED);
-		assert_int_equal(io->ops->wait(io, ends[0], NR_READABLE,
+		assert_int_equal(io->ops->wait(io, handle(), NR_READABLE,
 		                               NR_NEVER),
 		                 -ECANCELED);
 	}
 	/* It wins over readiness in a call that waits. */
 	assert_int_equal(write(ends[1], "a", 1), 1);
 	assert_int_equal(receive(buf, 8, false, NR_NEVER), -ECANCELED);
-	assert_int_equal(io->ops->wait(io, ends[0], NR_WRITABLE, 0),
+	assert_int_equal(io->ops->wait(io, handle(), NR_WRITABLE, 0),
 	                 -ECANCELED);
 }
 

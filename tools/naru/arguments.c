@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads numbers, durations and endpoints of the command line. strtol(3) is
- * not used: it takes signs, spaces and leading zeros.
+ * Reads numbers, durations, sizes and endpoints of the command line. strtol(3)
+ * is not used: it takes signs, spaces and leading zeros.
  */
 
 #include "arguments.h"
@@ -121,6 +121,41 @@ bool nr_tool_duration(const struct nr_tool_option *option, const char *text,
 		return bad(option, text, why);
 	}
 	*ret_ms = number * ms;
+	return true;
+}
+
+/* How many bytes SUFFIX stands for; 0 where it is unknown. */
+static int64_t size_unit(const char *suffix)
+{
+	if (suffix[0] == '\0')
+		return 1;
+	if (suffix[1] != '\0')
+		return 0;
+	return suffix[0] == 'K' ? 1 << 10 : suffix[0] == 'M' ? 1 << 20 : 0;
+}
+
+bool nr_tool_size(const struct nr_tool_option *option, const char *text,
+                  int64_t *ret_size)
+{
+	char why[96];
+	int64_t number, bytes;
+	size_t len = digits(text, &number);
+
+	if (len == 0)
+		return bad(option, text, why_no_number(text));
+	bytes = size_unit(text + len);
+	if (bytes == 0) {
+		snprintf(why, sizeof(why), "'%.20s' is no unit of size: K or M",
+		         text + len);
+		return bad(option, text, why);
+	}
+	if (number > option->max / bytes || number * bytes < option->min) {
+		snprintf(why, sizeof(why),
+		         "it must be from %" PRId64 "K to %" PRId64 "K",
+		         option->min >> 10, option->max >> 10);
+		return bad(option, text, why);
+	}
+	*ret_size = number * bytes;
 	return true;
 }
 

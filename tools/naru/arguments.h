@@ -30,6 +30,10 @@ bool nr_tool_number(const struct nr_tool_option *option, const char *text,
 bool nr_tool_duration(const struct nr_tool_option *option, const char *text,
                       int64_t *ret_ms);
 
+/* Reads a size: a number and K (1024 bytes), M (1024 K), or neither. */
+bool nr_tool_size(const struct nr_tool_option *option, const char *text,
+                  int64_t *ret_size);
+
 /* No duration on the command line may be longer: a year. */
 #define NR_TOOL_DURATION_MAX (INT64_C(366) * 24 * 3600 * 1000)
 

@@ -19,7 +19,8 @@
 #include "explain.h"
 
 /* The longest line; a pipe takes this much in one piece. */
-#define LINE_MAX_BYTES PIPE_BUF
+#define LINE_MAX_BYTES   PIPE_BUF
+#define LINE_SHORT_BYTES 512
 
 /* Two addresses and what is between them. */
 #define TUPLE_TEXT (2 * NARU_ADDR_TEXT + 8)
@@ -45,23 +46,58 @@ static size_t escape(char *line, size_t len, size_t size, const char *text)
 	return len;
 }
 
-static void say(const char *prefix, const char *format, va_list args)
+/* Makes the line "PREFIX: text" of SIZE bytes at LINE; how long it is. False
+ * where it does not fit: then it is cut. */
+static bool compose(char *line, size_t size, const char *prefix,
+                    const char *text, size_t *ret_len)
 {
-	char text[LINE_MAX_BYTES];
-	char line[LINE_MAX_BYTES];
-	int saved = errno; /* a report function leaves no trace */
-	size_t len;
+	size_t len = escape(line, 0, size - 1, prefix);
+
+	len = escape(line, len, size - 1, ": ");
+	len = escape(line, len, size - 1, text);
+	line[len++] = '\n';
+	*ret_len = len;
+	return len + 4 < size;
+}
+
+static void put(const char *line, size_t len)
+{
 	ssize_t n;
 
-	if (vsnprintf(text, sizeof(text), format, args) < 0)
-		return;
-	len = escape(line, 0, sizeof(line) - 1, prefix);
-	len = escape(line, len, sizeof(line) - 1, ": ");
-	len = escape(line, len, sizeof(line) - 1, text);
-	line[len++] = '\n';
 	do
 		n = write(STDERR_FILENO, line, len);
 	while (n < 0 && errno == EINTR);
+}
+
+static __attribute__((noinline)) void say_long(const char *prefix,
+                                               const char *format, va_list args)
+{
+	char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
+	size_t len;
+
+	if (vsnprintf(text, sizeof(text), format, args) < 0)
+		return;
+	(void)compose(line, sizeof(line), prefix, text, &len);
+	put(line, len);
+}
+
+/* Conversations log on their own stacks, and nearly every line is short. */
+static void say(const char *prefix, const char *format, va_list args)
+{
+	char text[LINE_SHORT_BYTES], line[LINE_SHORT_BYTES];
+	int saved = errno; /* a report function leaves no trace */
+	va_list again;
+	size_t len;
+	int needed;
+
+	va_copy(again, args);
+	needed = vsnprintf(text, sizeof(text), format, args);
+	if (needed >= 0 && (size_t)needed < sizeof(text) &&
+	    compose(line, sizeof(line), prefix, text, &len))
+		put(line, len);
+	else
+		say_long(prefix, format, again);
+	va_end(again);
 	errno = saved;
 }
 
@@ -177,10 +213,24 @@ static void show_begin(const struct nr_tool_log *log,
 	            tuple(names, log, event), where(speaker, log));
 }
 
+/* ", stack 2.1 of 128 KiB" of a fiber. */
+static const char *stack_text(char buf[static 64],
+                              const struct naru_event *event)
+{
+	size_t tenths = (event->stack_used * 10 + 1023) / 1024;
+
+	buf[0] = '\0';
+	if (event->stack_used > 0)
+		snprintf(buf, 64, ", stack %zu.%zu of %zu KiB", tenths / 10,
+		         tenths % 10, event->stack_size / 1024);
+	return buf;
+}
+
 static void show_end(const struct nr_tool_log *log,
                      const struct naru_event *event)
 {
 	char names[TUPLE_TEXT], took[NR_TOOL_DURATION_TEXT], how[256] = "well";
+	char stack[64];
 
 	if (log->verbosity < NR_TOOL_LOG_CONVERSATIONS)
 		return;
@@ -196,10 +246,11 @@ static void show_end(const struct nr_tool_log *log,
 		         naru_errname(event->result));
 	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
 	            "conversation %" PRIu64 " ends: %s, %" PRIu64
-	            " bytes received, %" PRIu64 " bytes sent, %s: %s",
+	            " bytes received, %" PRIu64 " bytes sent, %s%s: %s",
 	            event->id, tuple(names, log, event), event->received,
 	            event->sent,
-	            nr_tool_duration_text(took, event->duration_ms), how);
+	            nr_tool_duration_text(took, event->duration_ms),
+	            stack_text(stack, event), how);
 }
 
 static void show_lost(const struct nr_tool_log *log,
@@ -314,6 +365,63 @@ static void show_program(const struct nr_tool_log *log,
 	            event->id, event->pid, ending(how, event->status));
 }
 
+/* At any verbosity: the others of its thread have felt it. */
+static void show_stall(const struct nr_tool_log *log,
+                       const struct naru_event *event)
+{
+	char peer[NARU_ADDR_TEXT];
+
+	nr_tool_log(log, NR_TOOL_LOG_ERROR,
+	            "conversation %" PRIu64 " with %s computed for %" PRId64
+	            " ms without waiting, before %s: the others of its thread "
+	            "had to wait",
+	            event->id, nr_tool_addr_text(peer, event->peer),
+	            event->duration_ms, event->text ? event->text : "?");
+}
+
+/* A line that is put together by hand: in a signal handler there is no
+ * snprintf(3). */
+struct plain_line {
+	char bytes[512];
+	size_t len;
+};
+
+static void add_text(struct plain_line *line, const char *text)
+{
+	while (*text && line->len < sizeof(line->bytes))
+		line->bytes[line->len++] = *text++;
+}
+
+static void add_number(struct plain_line *line, uint64_t number)
+{
+	char digits[24], *at = digits + sizeof(digits);
+
+	*--at = '\0';
+	do
+		*--at = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	add_text(line, at);
+}
+
+/* Told by the handler of SIGSEGV, on a stack of its own. */
+static void show_overflow(const struct nr_tool_log *log,
+                          const struct naru_event *event)
+{
+	struct plain_line line = {.len = 0};
+
+	if (log->verbosity < NR_TOOL_LOG_ERROR)
+		return;
+	add_text(&line, "naru: conversation ");
+	add_number(&line, event->id);
+	add_text(&line, " has exhausted its stack of ");
+	add_number(&line, event->stack_size / 1024);
+	add_text(&line, " KiB: it wrote ");
+	add_number(&line, event->stack_used);
+	add_text(&line, " bytes deep; its process dies of it; --stack SIZE "
+	                "gives more\n");
+	put(line.bytes, line.len);
+}
+
 /* What the call has done; the one thing that the event alone does not tell is
  * that a socket is closed which never was connected. */
 static const char *explained(char why[static 256], struct nr_tool_log *log,
@@ -419,6 +527,14 @@ void nr_tool_log_event(const struct naru_event *event, void *arg)
 		return;
 	case NARU_EVENT_PROGRAM:
 		show_program(log, event);
+		return;
+	case NARU_EVENT_STALL:
+		show_stall(log, event);
+		return;
+	case NARU_EVENT_OVERFLOW:
+		show_overflow(log, event);
+		return;
+	case NARU_EVENT_WAITER: /* for the line that says who is ready */
 		return;
 	}
 }

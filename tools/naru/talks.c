@@ -12,30 +12,70 @@
 #include <string.h>
 #include <time.h>
 
-/* How much a talk reads at once; it lies on the stack of a strand. */
-#define CHUNK 16384
+/*
+ * A talk waits for small messages with a small buffer, so that an idle one in
+ * a fiber costs one page of its stack; what comes in bulk it takes with a large
+ * one, for as long as there is much.
+ */
+#define SMALL 1024
+#define LARGE 16384
+
+/* What a talk does with the bytes that came. */
+typedef int handle(struct naru_conv *conv, const char *data, size_t len);
+
+/* As naru_read(), and handles what it read. */
+static ssize_t take(struct naru_conv *conv, char *buf, size_t size, handle *fn)
+{
+	ssize_t n = naru_read(conv, buf, size);
+	int err = n > 0 ? fn(conv, buf, (size_t)n) : 0;
+
+	return err < 0 ? err : n;
+}
+
+/* Not a part of take_all(), whose stack would have room for it all the time. */
+static __attribute__((noinline)) ssize_t take_bulk(struct naru_conv *conv,
+                                                   handle *fn)
+{
+	char buf[LARGE];
+	ssize_t n;
+
+	do
+		n = take(conv, buf, sizeof(buf), fn);
+	while (n >= SMALL);
+	return n;
+}
+
+/* Handles all that comes, to the peer's end. */
+static int take_all(struct naru_conv *conv, handle *fn)
+{
+	char buf[SMALL];
+	ssize_t n;
+
+	do {
+		n = take(conv, buf, sizeof(buf), fn);
+		if (n == SMALL)
+			n = take_bulk(conv, fn);
+	} while (n > 0);
+	return (int)n;
+}
+
+static int send_back(struct naru_conv *conv, const char *data, size_t len)
+{
+	return naru_write(conv, data, len);
+}
 
 /* RFC 862: what comes goes back. */
 static int echo(struct naru_conv *conv, void *arg)
 {
-	char buf[CHUNK];
-	ssize_t n;
-
 	(void)arg;
-	while ((n = naru_read(conv, buf, sizeof(buf))) > 0) {
-		int err = naru_write(conv, buf, (size_t)n);
-
-		if (err < 0)
-			return err;
-	}
-	return (int)n;
+	return take_all(conv, send_back);
 }
 
 /* Reads what comes first and answers with the peer's address. */
 static int ack(struct naru_conv *conv, void *arg)
 {
 	const struct naru_addr *peer = naru_peer(conv);
-	char host[NARU_ADDR_TEXT], buf[CHUNK];
+	char host[NARU_ADDR_TEXT], buf[SMALL];
 	ssize_t n;
 	int err;
 
@@ -53,17 +93,19 @@ static int ack(struct naru_conv *conv, void *arg)
 	                  naru_addr_port(peer));
 }
 
+static int throw_away(struct naru_conv *conv, const char *data, size_t len)
+{
+	(void)conv;
+	(void)data;
+	(void)len;
+	return 0;
+}
+
 /* RFC 863: what comes is thrown away. */
 static int discard(struct naru_conv *conv, void *arg)
 {
-	char buf[CHUNK];
-	ssize_t n;
-
 	(void)arg;
-	do
-		n = naru_read(conv, buf, sizeof(buf));
-	while (n > 0);
-	return (int)n;
+	return take_all(conv, throw_away);
 }
 
 /* Like discard(), for a peer that owes us nothing: silence is no fault. */
@@ -98,13 +140,15 @@ static void turn(char *out)
  */
 static int chargen(struct naru_conv *conv, void *arg)
 {
-	char text[TURN];
+	char *text = naru_alloc(conv, TURN);
 	int err;
 
+	if (!text)
+		return -ENOMEM;
 	err = naru_spawn(conv, drink, arg);
 	turn(text);
 	while (err == 0)
-		err = naru_write(conv, text, sizeof(text));
+		err = naru_write(conv, text, TURN);
 	return err == -EPIPE || err == -ECONNRESET ? 0 : err;
 }
 
@@ -143,20 +187,22 @@ static int time_of_day(struct naru_conv *conv, void *arg)
 static int relay(struct naru_conv *conv, void *arg)
 {
 	const struct nr_tool_talk_arg *given = arg;
-	struct nr_tool_log log;
+	struct nr_tool_log *log = naru_alloc(conv, sizeof(*log));
 	struct naru_conv *other;
 	int err, end;
 
-	nr_tool_log_init(&log, given->log->verbosity, true);
-	log.pid = given->log->pid;
-	log.capture = true;
+	if (!log)
+		return -ENOMEM;
+	nr_tool_log_init(log, given->log->verbosity, true);
+	log->pid = given->log->pid;
+	log->capture = true;
 	err = naru_dial(&other, given->target,
 	                NARU_DIAL_OPTIONS(.report = nr_tool_log_event,
-	                                  .report_arg = &log,
-	                                  .report_calls = log.verbosity >=
+	                                  .report_arg = log,
+	                                  .report_calls = log->verbosity >=
 	                                                  NR_TOOL_LOG_CALLS));
 	if (err < 0) {
-		nr_tool_log(&log, NR_TOOL_LOG_ERROR,
+		nr_tool_log(log, NR_TOOL_LOG_ERROR,
 		            "conversation %" PRIu64 ": relay: %s: %s",
 		            naru_id(conv), given->target, naru_strerror(err));
 		return err;

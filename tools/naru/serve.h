@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_TOOL_SERVE_H
+#define NR_TOOL_SERVE_H
+
+/*
+ * What the parts of naru serve share: reading its command line
+ * (serve_options.c), telling that it is ready (serve_ready.c), and its life
+ * (cmd_serve.c).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "arguments.h"
+#include "log.h"
+#include "talks.h"
+
+#define NR_TOOL_SERVE_NAME "naru serve"
+
+/* What the command line asks for. */
+struct nr_tool_serving {
+	struct naru_options options;
+	const struct nr_tool_talk *talk;
+	struct nr_tool_talk_arg arg;
+	struct nr_tool_log log;
+	char endpoint[NR_TOOL_ENDPOINT_TEXT]; /* in full */
+	int64_t port;
+	int64_t drain_ms;
+	int verbosity;
+	bool quiet;
+	bool print_endpoint;
+	bool help;
+	/* Once it runs: */
+	struct naru_server *server;
+	bool ready;  /* has been told */
+	bool failed; /* to tell it */
+};
+
+/* Reads the command line. False where it cannot be understood, and that has
+ * been said. */
+bool nr_tool_serve_parse(struct nr_tool_serving *serve, int argc, char **argv);
+
+void nr_tool_serve_usage(FILE *out);
+
+/* Whether conversations run in fibers. */
+bool nr_tool_serve_has_fibers(const struct nr_tool_serving *serve);
+
+/* Tells where SERVE listens, how it converses, and how to talk to it. WAITER is
+ * the NARU_EVENT_WAITER of a server whose conversations are fibers, or null. */
+void nr_tool_serve_ready(struct nr_tool_serving *serve,
+                         const struct naru_event *waiter);
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of naru serve, and what --help says of it. */
+
+#include "serve.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NAME NR_TOOL_SERVE_NAME
+
+/* What the library takes. */
+#define STACK_MIN (INT64_C(16) << 10)
+#define STACK_MAX (INT64_C(1) << 30)
+
+static void usage_models(FILE *out)
+{
+	const struct naru_model_info *chosen = naru_model_info(0), *info;
+
+	for (int i = 1; (info = naru_model_info(i)) != NULL; i++)
+		fprintf(out, "  %-15s %s%s\n", info->name, info->summary,
+		        info == chosen ? " (default)" : "");
+}
+
+static void usage_options(FILE *out)
+{
+	fputs("options:\n"
+	      "  -m, --model MODEL           who runs a talk, see below\n"
+	      "  -w, --workers N             threads of fiber, one for each "
+	      "core; workers of\n"
+	      "                              prefork and pool, 16\n"
+	      "  -b, --backlog N             connections that may wait to be "
+	      "accepted\n"
+	      "  -c, --max-conversations N   at once, 1000, of fiber 100000; "
+	      "more wait in the\n"
+	      "                              backlog\n"
+	      "  -p, --port N                the port, 0 for one that is free\n"
+	      "  -4, -6                      IPv4 or IPv6 only\n"
+	      "  -1                          print the endpoint on standard "
+	      "output when ready\n"
+	      "      --idle-timeout TIME     how long a talk waits for its "
+	      "peer; 10m\n"
+	      "      --drain TIME            how long conversations may take "
+	      "to end; 10s\n"
+	      "      --stack SIZE            the stack of a fiber, 128K, or of "
+	      "a thread, 512K\n"
+	      "      --io WAITER             how fibers wait: auto, uring, "
+	      "epoll; auto\n"
+	      "      --isolate               fibers in processes, not threads: "
+	      "a crash costs\n"
+	      "                              the conversations of one only\n"
+	      "      --stall TIME            tell of a fiber that computes for "
+	      "longer without\n"
+	      "                              waiting; 100ms; or never\n"
+	      "  -v                          tell of each conversation; -vv of "
+	      "each call\n"
+	      "  -q                          say nothing but why it fails to "
+	      "start\n"
+	      "  -h, --help                  this text\n"
+	      "\n"
+	      "TIME is a number and ms, s, m or h; seconds without one. SIZE "
+	      "is a number and\n"
+	      "K or M; bytes without one.\n",
+	      out);
+}
+
+void nr_tool_serve_usage(FILE *out)
+{
+	fputs("usage: naru serve [options] [ENDPOINT] [TALK]\n"
+	      "       naru serve [options] [ENDPOINT] -- PROGRAM [ARG...]\n"
+	      "\n"
+	      "Serves clients at ENDPOINT: HOST:PORT, [IPV6]:PORT, :PORT or "
+	      "*:PORT for all\n"
+	      "addresses, PORT, unix:/PATH, unix:@NAME. The default is "
+	      "localhost:1060.\n"
+	      "\n",
+	      out);
+	usage_options(out);
+	fputs("\nmodels:\n", out);
+	usage_models(out);
+	fputs("\ntalks:\n", out);
+	for (const struct nr_tool_talk *t = nr_tool_talks; t->name; t++)
+		fprintf(out, "  %s%-*s %s\n", t->name,
+		        (int)(15 - strlen(t->name)),
+		        t->has_target ? "=ENDPOINT" : "", t->summary);
+	fputs("\n"
+	      "SIGTERM and SIGINT end the server: conversations may end by "
+	      "themselves first;\n"
+	      "a second signal ends them at once. Exit status: 0 when all had "
+	      "ended, 1 when\n"
+	      "some were cut off or the server could not start, 2 for usage "
+	      "errors.\n",
+	      out);
+}
+
+static bool set_model(struct nr_tool_serving *serve, const char *name)
+{
+	const struct naru_model_info *info;
+	char names[256] = "";
+	size_t len = 0;
+
+	for (int i = 1; (info = naru_model_info(i)) != NULL; i++) {
+		if (strcmp(info->name, name) == 0) {
+			serve->options.model = (enum naru_model)i;
+			return true;
+		}
+		if (len < sizeof(names))
+			len += (size_t)snprintf(names + len,
+			                        sizeof(names) - len, "%s%s",
+			                        i > 1 ? ", " : "", info->name);
+	}
+	nr_tool_say(NAME, "--model: '%s': there is no such model; there are %s",
+	            name, names);
+	return false;
+}
+
+static bool set_count(const char *name, int64_t max, const char *text,
+                      unsigned *ret_count)
+{
+	const struct nr_tool_option option = {NAME, name, 1, max};
+	int64_t number;
+
+	if (!nr_tool_number(&option, text, &number))
+		return false;
+	*ret_count = (unsigned)number;
+	return true;
+}
+
+static bool set_time(const char *name, int64_t min, const char *text,
+                     int64_t *ret_ms)
+{
+	const struct nr_tool_option option = {NAME, name, min,
+	                                      NR_TOOL_DURATION_MAX};
+
+	return nr_tool_duration(&option, text, ret_ms);
+}
+
+static bool set_stack(const char *text, size_t *ret_size)
+{
+	const struct nr_tool_option option = {NAME, "--stack", STACK_MIN,
+	                                      STACK_MAX};
+	int64_t size;
+
+	if (!nr_tool_size(&option, text, &size))
+		return false;
+	*ret_size = (size_t)size;
+	return true;
+}
+
+static bool set_stall(const char *text, int64_t *ret_ms)
+{
+	if (strcmp(text, "never") != 0)
+		return set_time("--stall", 1, text, ret_ms);
+	*ret_ms = NARU_FOREVER;
+	return true;
+}
+
+static bool set_io(const char *text, enum naru_io *ret_io)
+{
+	if (strcmp(text, "auto") == 0)
+		*ret_io = NARU_IO_AUTO;
+	else if (strcmp(text, "uring") == 0)
+		*ret_io = NARU_IO_URING;
+	else if (strcmp(text, "epoll") == 0)
+		*ret_io = NARU_IO_EPOLL;
+	else {
+		nr_tool_say(NAME,
+		            "--io: '%s': fibers do not wait so; there are "
+		            "auto, uring, epoll",
+		            text);
+		return false;
+	}
+	return true;
+}
+
+/* Long options without a letter. */
+enum {
+	OPTION_IDLE = 256,
+	OPTION_DRAIN,
+	OPTION_STACK,
+	OPTION_IO,
+	OPTION_ISOLATE,
+	OPTION_STALL,
+};
+
+static const struct option long_options[] = {
+	{"model", required_argument, NULL, 'm'},
+	{"workers", required_argument, NULL, 'w'},
+	{"backlog", required_argument, NULL, 'b'},
+	{"max-conversations", required_argument, NULL, 'c'},
+	{"port", required_argument, NULL, 'p'},
+	{"idle-timeout", required_argument, NULL, OPTION_IDLE},
+	{"drain", required_argument, NULL, OPTION_DRAIN},
+	{"stack", required_argument, NULL, OPTION_STACK},
+	{"io", required_argument, NULL, OPTION_IO},
+	{"isolate", no_argument, NULL, OPTION_ISOLATE},
+	{"stall", required_argument, NULL, OPTION_STALL},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+/* Options with a value. */
+static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
+{
+	const struct nr_tool_option port = {NAME, "--port", 0, 65535};
+	struct naru_options *o = &serve->options;
+
+	switch (c) {
+	case 'm':
+		return set_model(serve, text);
+	case 'w':
+		return set_count("--workers", NARU_WORKERS_MAX, text,
+		                 &o->workers);
+	case 'b':
+		return set_count("--backlog", INT32_MAX, text, &o->backlog);
+	case 'c':
+		return set_count("--max-conversations", NARU_CONVERSATIONS_MAX,
+		                 text, &o->max_conversations);
+	case 'p':
+		return nr_tool_number(&port, text, &serve->port);
+	case OPTION_IDLE:
+		return set_time("--idle-timeout", 1, text, &o->idle_ms);
+	case OPTION_STACK:
+		return set_stack(text, &o->stack_size);
+	case OPTION_IO:
+		return set_io(text, &o->io);
+	case OPTION_STALL:
+		return set_stall(text, &o->stall_ms);
+	default:
+		return set_time("--drain", 0, text, &serve->drain_ms);
+	}
+}
+
+static bool set_option(struct nr_tool_serving *serve, int c, char **argv)
+{
+	switch (c) {
+	case '4':
+	case '6':
+		return nr_tool_family(NAME, c, &serve->options.family);
+	case '1':
+		serve->print_endpoint = true;
+		return true;
+	case 'v':
+		serve->verbosity++;
+		return true;
+	case 'q':
+		serve->quiet = true;
+		return true;
+	case OPTION_ISOLATE:
+		serve->options.isolate = 1;
+		return true;
+	case 'h':
+		serve->help = true;
+		return true;
+	case '?':
+	case ':':
+		nr_tool_bad_option(NAME, argv, c, long_options);
+		return false;
+	default:
+		return set_value(serve, c, optarg);
+	}
+}
+
+static bool set_talk(struct nr_tool_serving *serve, const char *text)
+{
+	char why[1024] = "";
+
+	serve->talk = nr_tool_talk_find(text, &serve->arg.target);
+	if (!serve->talk) {
+		nr_tool_say(NAME,
+		            "'%s': there is no such talk; see: " NAME " --help",
+		            text);
+		return false;
+	}
+	if (!serve->talk->has_target)
+		return true;
+	if (!serve->arg.target) {
+		nr_tool_say(NAME, "'%s': an endpoint is missing: %s=ENDPOINT",
+		            text, text);
+		return false;
+	}
+	if (naru_endpoint_check(serve->arg.target, why, sizeof(why)) < 0) {
+		nr_tool_say(NAME, "%s: %s", serve->talk->name, why);
+		return false;
+	}
+	return true;
+}
+
+/* [ENDPOINT] [TALK], or [ENDPOINT] before a program. */
+static bool set_operands(struct nr_tool_serving *serve, int count,
+                         char **operands)
+{
+	bool has_program = serve->talk == &nr_tool_program;
+	const char *target;
+	const char *endpoint = NULL;
+
+	if (count > (has_program ? 1 : 2)) {
+		nr_tool_say(
+			NAME,
+			has_program
+				? "'%s': a program takes the place of a talk"
+				: "'%s': nothing may follow the talk",
+			operands[count - 1]);
+		return false;
+	}
+	if (count == 2 || has_program ||
+	    (count == 1 && !nr_tool_talk_find(operands[0], &target)))
+		endpoint = operands[0];
+	if (!has_program && count == (endpoint ? 2 : 1) &&
+	    !set_talk(serve, operands[count - 1]))
+		return false;
+	return nr_tool_endpoint(NAME, endpoint, serve->port, serve->endpoint);
+}
+
+/* What follows "--" is a program: nothing in it is ours to read. */
+static int cut_program(struct nr_tool_serving *serve, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--") != 0)
+			continue;
+		serve->talk = &nr_tool_program;
+		serve->arg.argv = argv + i + 1;
+		argv[i] = NULL;
+		return i;
+	}
+	return argc;
+}
+
+bool nr_tool_serve_parse(struct nr_tool_serving *serve, int argc, char **argv)
+{
+	int c;
+
+	argc = cut_program(serve, argc, argv);
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":m:w:b:c:p:461vqh", long_options,
+	                        NULL)) != -1) {
+		if (!set_option(serve, c, argv))
+			return false;
+		if (serve->help)
+			return true;
+	}
+	if (serve->arg.argv && (!serve->arg.argv[0] || !*serve->arg.argv[0])) {
+		nr_tool_say(NAME, "a program is missing after '--'");
+		return false;
+	}
+	return set_operands(serve, argc - optind, argv + optind);
+}
