@@ -31,7 +31,7 @@ check: # Everything that tests; ends with how many passed.
 	@exec scripts/run-tests $(BUILD) $(ARGS)
 
 bench: # The benchmarks, some 20 minutes; results go to build/bench/results.
-	@scripts/install-deps check
+	@scripts/install-deps bench
 	@$(MAKE) all
 	@exec bench/run $(BUILD) $(ARGS)
 

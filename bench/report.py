@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Turns the raw rounds of bench/run into a page and a chart.
+"""Turns the raw slices of bench/run into a page and charts.
 
     bench/report.py docs/benchmarks.json docs
 
-draws them again from what was kept. The chart is written by hand as text, so
-that it needs no library and can be read in a diff.
+draws them again from what was kept.
 """
 
 import json
@@ -13,365 +12,403 @@ import os
 import sys
 from statistics import median
 
-# Rows as they stand in the chart, by what they have in common. The kind is a
-# colour: a limit, a model, a model whose workers are started beforehand.
-GROUPS = (
-    ("One after the other", (
-        ("bare loop", "limit"), ("iterative", "model"))),
-    ("A process each", (
-        ("bare fork", "limit"), ("process", "model"))),
-    ("Processes started beforehand", (
-        ("bare prefork", "limit"), ("prefork", "beforehand"))),
-    ("A thread each", (
-        ("thread", "model"),)),
-    ("Threads started beforehand", (
-        ("pool", "beforehand"),)),
-)
-# What starting workers beforehand is compared with.
-INSTEAD_OF = {"prefork": "process", "pool": "thread"}
-
-STYLE = """
-    text { font: 14px -apple-system, "Segoe UI", "Noto Sans", Helvetica, Arial,
-           sans-serif; fill: #1f2328 }
-    .card { fill: #ffffff; stroke: #d1d9e0 }
-    .title { font-size: 19px; font-weight: 600 }
-    .quiet, .group, .head, .tick { fill: #59636e }
-    .quiet { font-size: 13px }
-    .group, .head, .tick { font-size: 12px }
-    .number { font-variant-numeric: tabular-nums }
-    .value { font-weight: 600; font-variant-numeric: tabular-nums }
-    .saves { fill: #0a7a5c; font-weight: 600 }
-    .grid { stroke: #e4e8ec }
-    .axis { stroke: #b7bfc7 }
-    .whisker { stroke: #1f2328; stroke-width: 1.4; opacity: 0.75 }
-    .limit { fill: #aab4be }
-    .model { fill: #5b8def }
-    .beforehand { fill: #16a37b }
-    @media (prefers-color-scheme: dark) {
-      text { fill: #f0f6fc }
-      .card { fill: #0d1117; stroke: #30363d }
-      .quiet, .group, .head, .tick { fill: #9198a1 }
-      .saves { fill: #3fcf9f }
-      .grid { stroke: #21262d }
-      .axis { stroke: #484f58 }
-      .whisker { stroke: #f0f6fc }
-      .limit { fill: #59636e }
-      .model { fill: #4479e0 }
-      .beforehand { fill: #1a9e78 }
-    }
-"""
-
-
-class Figures:
-    """The rounds of one row at one concurrency."""
-
-    def __init__(self, rounds):
-        self.cpu = [r["server_cpu_s"] / r["connections"] * 1e6
-                    for r in rounds]
-        self.rate = [r["connections"] / r["seconds"] for r in rounds]
-        self.p50 = [r["p50_us"] for r in rounds]
-        self.p99 = [r["p99_us"] for r in rounds]
-        self.server_busy = [r["server_cpu_s"] / r["seconds"] for r in rounds]
-
-
-def gather(data, concurrency):
-    """Figures by row."""
-    rows = {}
-    for result in data["churn"]:
-        if result["concurrency"] == concurrency:
-            rows.setdefault(result["row"], []).append(result)
-    return {name: Figures(sorted(rounds, key=lambda r: r["round"]))
-            for name, rounds in rows.items()}
-
-
-def groups_of(rows):
-    """GROUPS without what was not measured."""
-    for heading, members in GROUPS:
-        there = [member for member in members if member[0] in rows]
-        if there:
-            yield heading, there
-
-
-def label(name):
-    return name if name.startswith("bare") else f"naru {name}"
-
-
-def saving(rows, name, values):
-    """By how much NAME's median is below that of what it stands beside."""
-    other = INSTEAD_OF.get(name)
-    if other not in rows:
-        return None
-    part = 1 - median(values(rows[name])) / median(values(rows[other]))
-    return other, round(part * 100)
-
-
-def nice_step(most):
-    for step in (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000):
-        if most / step <= 7:
-            return step
-    return most / 6
-
-
-class Chart:
-    """Bars from the left, with columns of numbers on the right."""
-
-    WIDTH, LEFT, RIGHT = 920, 214, 660
-    RATE, FIRST = 768, 892
-    ROW, BAR, GAP, TOP = 27, 17, 27, 134
-
-    def __init__(self, rows, latency, rounds):
-        self.rows, self.latency, self.rounds = rows, latency, rounds
-        self.out = []
-        groups = list(groups_of(rows))
-        count = sum(len(members) for _, members in groups)
-        self.bottom = self.TOP + count * self.ROW + len(groups) * self.GAP
-        self.height = self.bottom + 50
-        self.most = max(max(figures.cpu) for figures in rows.values()) * 1.02
-        self.groups = groups
-
-    def x(self, value):
-        return self.LEFT + value / self.most * (self.RIGHT - self.LEFT)
-
-    def text(self, x, y, text, kind="", anchor="start"):
-        self.out.append(f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" '
-                        f'text-anchor="{anchor}">{text}</text>')
-
-    def line(self, x1, y1, x2, y2, kind):
-        self.out.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" '
-                        f'y2="{y2:.1f}" class="{kind}"/>')
-
-    def heading(self):
-        self.text(28, 40, "What a connection costs the server", "title")
-        self.text(28, 63, "CPU time to accept a client, echo 64 bytes and "
-                  "close, with 8 clients at once. Shorter is better.", "quiet")
-        x = 28
-        for kind, text in (("model", "Naru"),
-                           ("beforehand", "Naru, workers started beforehand"),
-                           ("limit", "bare system calls: the limit")):
-            self.out.append(f'<rect x="{x}" y="79" width="12" height="12" '
-                            f'rx="3" class="{kind}"/>')
-            self.text(x + 18, 90, text, "quiet")
-            x += 40 + len(text) * 6.6
-        self.text(self.RATE, self.TOP - 20, "connections", "head", "end")
-        self.text(self.RATE, self.TOP - 5, "per second", "head", "end")
-        self.text(self.FIRST, self.TOP - 20, "first answer", "head", "end")
-        self.text(self.FIRST, self.TOP - 5, "after, p50 / p99", "head", "end")
-
-    def grid(self):
-        step = nice_step(self.most)
-        value = 0
-        while value <= self.most:
-            self.line(self.x(value), self.TOP + 6, self.x(value), self.bottom,
-                      "grid" if value else "axis")
-            unit = " µs" if value + step > self.most else ""
-            self.text(self.x(value), self.bottom + 17, f"{value:g}{unit}",
-                      "tick", "middle")
-            value += step
-        self.text(28, self.bottom + 38, f"Median of {self.rounds} rounds; the "
-                  "whisker goes from the least to the most. First answers "
-                  "are timed with one client at a time, from its connect.", "tick")
-
-    def bar(self, name, kind, y):
-        figures, middle = self.rows[name], y + self.BAR / 2
-        low, high = self.x(min(figures.cpu)), self.x(max(figures.cpu))
-        end = self.x(median(figures.cpu))
-        self.text(self.LEFT - 10, middle + 5, label(name), "", "end")
-        self.out.append(
-            f'<path d="M{self.LEFT} {y:.1f}H{end - 4:.1f}q4 0 4 4v'
-            f'{self.BAR - 8}q0 4 -4 4H{self.LEFT}z" class="{kind}"/>')
-        self.line(low, middle, high, middle, "whisker")
-        for x in (low, high):
-            self.line(x, middle - 4, x, middle + 4, "whisker")
-        self.value(name, max(high, end), end, middle + 5)
-        self.text(self.RATE, middle + 5, f"{median(figures.rate):,.0f}", "number",
-                  "end")
-        if name in self.latency:
-            one = self.latency[name]
-            self.text(self.FIRST, middle + 5, f"{median(one.p50):.0f} / "
-                      f"{median(one.p99):.0f} µs", "number", "end")
-
-    def value(self, name, after, end, y):
-        """The figure, behind the bar or, where that has no room, in it."""
-        text = f"{median(self.rows[name].cpu):.1f} µs"
-        if after > self.RIGHT - 60:
-            low = self.x(min(self.rows[name].cpu))
-            self.out.append(f'<text x="{min(low, end) - 10:.1f}" y="{y:.1f}" '
-                            'class="value" text-anchor="end" '
-                            f'style="fill:#fff">{text}</text>')
-            return
-        self.text(after + 9, y, text, "value")
-        saved = saving(self.rows, name, lambda figures: figures.cpu)
-        if saved and saved[1] > 0:
-            self.text(after + 74, y, f"{saved[1]} % less than {saved[0]}",
-                      "saves")
-
-    def draw(self):
-        self.heading()
-        self.grid()
-        y = self.TOP
-        for heading, members in self.groups:
-            self.text(28, y + 19, heading, "group")
-            y += self.GAP
-            for name, kind in members:
-                self.bar(name, kind, y + (self.ROW - self.BAR) / 2)
-                y += self.ROW
-        body = "\n  ".join(self.out)
-        return (f'<svg xmlns="http://www.w3.org/2000/svg" '
-                f'viewBox="0 0 {self.WIDTH} {self.height}" '
-                f'width="{self.WIDTH}" height="{self.height}" role="img" '
-                'aria-label="Server CPU time per connection under each model">'
-                f'\n  <style>{STYLE}  </style>\n'
-                f'  <rect x="0.5" y="0.5" width="{self.WIDTH - 1}" '
-                f'height="{self.height - 1}" rx="10" class="card"/>\n'
-                f'  {body}\n</svg>\n')
-
-
-def spread(values, digits=0):
-    return (f"{median(values):,.{digits}f} ({min(values):,.{digits}f}–"
-            f"{max(values):,.{digits}f})")
-
-
-def ratios(row, to):
-    """Round by round, so that what slowed both does not count."""
-    return spread([mine / its for mine, its in zip(row, to)], 2)
-
-
-def table(rows, headings, cells):
-    lines = ["| " + " | ".join(headings) + " |",
-             "|---|" + "---:|" * (len(headings) - 1)]
-    for _, members in groups_of(rows):
-        for name, _ in members:
-            lines.append("| " + " | ".join([label(name), *cells(name)]) + " |")
-    return "\n".join(lines)
-
-
-def cpu_table(rows):
-    limit = rows.get("bare loop")
-
-    def cells(name):
-        row = rows[name]
-        return (spread(row.cpu, 1),
-                ratios(row.cpu, limit.cpu) if limit else "",
-                spread(row.rate),
-                f"{median(row.server_busy) * 100:.0f} %")
-
-    return table(rows, ("server", "CPU per connection, µs",
-                        "of the bare loop's", "connections per second",
-                        "server's core busy"), cells)
-
-
-def latency_table(rows):
-    def cells(name):
-        row = rows[name]
-        return (spread(row.p50, 1), spread(row.p99, 1),
-                spread(row.cpu, 1), spread(row.rate))
-
-    return table(rows, ("server", "p50, µs", "p99, µs",
-                        "CPU per connection, µs", "connections per second"),
-                 cells)
-
-
-def savings(rows, values, what):
-    lines = []
-    for name in INSTEAD_OF:
-        saved = saving(rows, name, values) if name in rows else None
-        if saved:
-            less = "less" if saved[1] >= 0 else "more"
-            lines.append(f"- `{name}` takes {abs(saved[1])} % {less} {what} "
-                         f"than `{saved[0]}`.")
-    return "\n".join(lines)
-
+import charts
+import figures
+import models
+import verdicts
+from charts import short
+from figures import gather, spread, table, values
+from rows import IDLE_BYTES, READY, ROWS, SWITCH
 
 PAGE = """# Benchmarks
 
-This page is written by `make bench ARGS=--docs`; the rounds behind it are in
+This page is written by `make bench ARGS=--docs`; the slices behind it are in
 [benchmarks.json](benchmarks.json), and `bench/report.py` draws it again from
-them. Every figure is the median of {rounds} rounds of {seconds:g} s, with
-the least and the most in parentheses.
+them. A figure is a median, with the least and the most in parentheses: of
+{turns} slices of {seconds:g} s for Naru and the bare loops, of {rounds} for the
+others.
 
-## A connection: connect, one exchange, close
+{sections}
+## How to read it
 
-![Server CPU time per connection under each model](img/churn.svg)
-
-Clients connect, send 64 bytes, receive them back, compare every byte, and
-close. The server is the same echo under each model, with Naru's defaults
-(timeouts, limits, graceful end; 16 workers where there are workers). The
-*bare* rows are the limit: the same work, until the peer has finished, in
-nothing but the system calls that it needs, without timeouts, without limits,
-without a way to stop. In *bare prefork* each process accepts for itself;
-Naru's hands each client to a worker that is idle.
-
-### Eight clients at once
-
-{cpu}
-
-{cpu_savings}
-
-### One client at a time: from connect to the first answer
-
-{latency}
-
-{latency_savings}
-
-### How to read it
-
-- The server runs on core 0, the load on core 1; the load is one program, the
-  same for all rows, and spins instead of sleeping. The rows take turns within
-  each round, each with a server started anew.
-- CPU is user and system time of the server's process with all its threads
-  and children, those included that have ended. A ratio compares two rows in
-  the same round.
+- The server runs on core 0, the load on core 1. The load is one program, the
+  same for everybody: a bare epoll loop, which spins instead of sleeping and
+  compares every byte that comes back. Each slice has a server started anew;
+  servers take turns, and a ratio compares two slices of the same turn.
+- CPU is user and system time of the server's process, with all its threads
+  and children, over exactly the time that is measured.
+- *The better bare loop* of a row is the one with the better median there.
+  *Per CPU second* is how much a second of the server's CPU time is good for.
 - On loopback, whoever sends does the receiver's work in the kernel as well,
-  so a part of the client's work is in the server's figure, and the other way
-  round. It is much the same part in each row.
-- Connections per second is what the two cores do together. Where the server's
-  core is not busy, the load is what limits them: compare CPU then.
-- A slice in which other programs used more than 15 % of a core is measured
-  anew, whatever it gave ({repeats} were, 40 at the most may be). In those that
-  count, they used {others:.0f} % of a core (median), {others_most:.0f} % at the most.
+  so a part of the clients' work is in the server's figure, and the other way
+  round. It is much the same part for everybody. Messages per second is what
+  the two cores do together; where the server's core is not busy, the load is
+  what limits them: compare CPU then.
+- The network is a loopback on which nobody else is, with the congestion control
+  named below: one that paces what it sends takes a moment in which the machine
+  was busy for a slow network.
+- A slice in which other programs used more than 15 % of a core, or kept the
+  load from sending in time, is measured anew, whatever it gave ({repeats} were,
+  40 at the most may be). In those that count, they used {others:.0f} % of a
+  core (median), {others_most:.0f} % at most.
+- In {timeouts} of {count} slices a packet was dropped, and sent anew when its
+  time was over.
 
 ## The machine
 
 {facts}
 """
 
+CONTENDERS = """## Who takes part
 
-def page(data):
-    many, one = gather(data, 8), gather(data, 1)
-    others = [r["others_cpu"] * 100 for r in data["churn"]]
+{there}
+{absent}"""
+
+TARGETS = """## What Naru was to reach
+
+{targets}
+
+A pair of figures is messages per second and per CPU second.
+"""
+
+ECHO = """## {title}
+
+{picture}{text}
+
+{table}
+{failed}"""
+
+TEXTS = {
+    "one": "One message is under way at any time, so that each waits for the "
+           "other side's core to notice it.",
+    "small": "Each connection sends its next message when the last one is "
+             "back.",
+    "many": "The same with more connections than the caches hold.",
+    "pipelined": "16 messages come with one receive, and their answers can "
+                 "leave with one send.",
+    "lines": "Lines of 8 to 56 bytes. Each is found, and answered by a send "
+             "of its own: whether those leave together is up to the server. "
+             "The bare loops find all lines of a receive, and send once.",
+    "large": "What counts here is copying, and how much of it a call does.",
+    "huge": "More than a socket takes at once: each side has to send and to "
+            "receive at the same time.",
+    "churn": "What a connection costs from its accept to its close.",
+}
+PICTURES = {
+    "small": ("echo.svg", "Messages per second and server CPU per message, "
+              "64 bytes, 200 connections"),
+    "pipelined": ("pipelined.svg", "Messages per second with 16 in flight, "
+                  "plain and as lines"),
+}
+
+
+def picture(key, charts_there):
+    name, text = PICTURES.get(key, ("", ""))
+    return f"![{text}](img/{name})\n\n" if name in charts_there else ""
+
+
+def failed(data, key):
+    """A sentence for each who could not."""
+    return "".join(f"\n{who} failed here: {why}.\n" for who, why in
+                   sorted(figures.failures(data, key).items()))
+
+
+def order(data, row, figure=None, lowest=False):
+    """Names and kinds: the limits, Naru, and the others, the best first."""
+    known = {c["name"]: c["kind"] for c in data["contenders"]}
+    there = [(name, kind) for name, kind in known.items() if name in row]
+    if figure:
+        sign = 1 if lowest else -1
+        there.sort(key=lambda c: sign * figures.middle(row[c[0]], figure))
+    kinds = ("limit", "naru", "peer")
+    return sorted(there, key=lambda c: kinds.index(c[1]))
+
+
+def rate_table(data, row):
+    slices, limits = gather(data, row.key), verdicts.named(data, "limit")
+
+    def part(name, figure):
+        return spread(verdicts.compare(slices, name, limits, figure) or [], 2)
+
+    return table(
+        ("server", f"{row.unit}s per second", "of the better bare loop's",
+         f"CPU per {row.unit}, µs", "per CPU second, of the better bare "
+         "loop's", "server's core busy"),
+        [[name, spread(values(slices[name], figures.rate)),
+          part(name, figures.rate),
+          spread(values(slices[name], figures.cpu_us), 2),
+          part(name, figures.per_cpu_second),
+          f"{figures.middle(slices[name], figures.busy):.0f} %"]
+         for name, _ in order(data, slices, figures.rate)])
+
+
+def rate_sections(data, there):
+    for row in ROWS:
+        if row.mode in ("echo", "lines", "churn") and gather(data, row.key):
+            yield ECHO.format(
+                title=row.title, picture=picture(row.key, there),
+                text=TEXTS[row.key], table=rate_table(data, row),
+                failed=failed(data, row.key))
+
+
+LATENCY = """## Latency at {offered:,} messages per second
+
+![Percentiles of latency at a fixed rate](img/latency.svg)
+
+64 bytes on 200 connections, sent at a fixed rate, whether answers come or not:
+70 % of what the better bare loop did with 200 connections just before. The
+time of each message counts from the moment at which it was to be sent.
+
+{table}
+{behind}{failed}"""
+
+
+def latency_section(data):
+    every, slices = gather(data, "latency"), verdicts.kept_up(data)
+    if not every:
+        return
+    limits = verdicts.named(data, "limit")
+    lines = []
+    for name, _ in order(data, slices, verdicts.p99, lowest=True):
+        parts = verdicts.compare(slices, name, limits, verdicts.p99, True)
+        lines.append([name, *(
+            spread(values(slices[name], lambda got, key=key: got[key]), 0)
+            for key in ("p50_us", "p99_us", "p999_us")),
+            spread(parts or [], 2),
+            spread(values(slices[name], figures.cpu_us), 2),
+            spread(values(slices[name], lambda got: got["late_p99_us"]), 1)])
+    lost = [name for name, _ in order(data, every) if name not in slices]
+    yield LATENCY.format(
+        offered=data["settings"]["offered"],
+        table=table(("server", "p50, µs", "p99, µs", "p99.9, µs",
+                     "p99, of the better bare loop's", "CPU per message, µs",
+                     "the load's own delay, p99, µs"), lines),
+        behind=f"\nCould not keep up with the rate: {', '.join(lost)}.\n"
+        if lost else "", failed=failed(data, "latency"))
+
+
+IDLE = """## Memory of a connection that is held
+
+![User memory for each idle connection](img/idle.svg)
+
+15,000 connections, each of which had one exchange of 64 bytes and then says
+nothing. What is counted is the server's user memory, resident pages and page
+tables, less what it had before the first one.
+
+{table}
+{failed}"""
+
+
+def bytes_each(got):
+    return got["bytes_each"]
+
+
+def idle_section(data):
+    slices = gather(data, "idle")
+    if slices:
+        yield IDLE.format(failed=failed(data, "idle"), table=table(
+            ("server", "bytes for each connection", "held"),
+            [[name, spread(values(slices[name], bytes_each)),
+              held(slices[name])] for name, _ in
+             order(data, slices, bytes_each, lowest=True)]))
+
+
+def held(turns):
+    least = min(turns.values(), key=lambda got: got["held"])
+    why = f", then: {least['failed']}" if least["failed"] else ""
+    return f"{least['held']:,}{why}"
+
+
+READY_TEXT = """## From exec to ready
+
+The time from just before `execve()` until a client has connected to the port
+that the server printed, and until that client has its first answer.
+
+{table}
+"""
+
+
+def ready_section(data):
+    slices = gather(data, READY)
+    if slices:
+        ready, answer = (lambda got: got["ready_us"] / 1000,
+                         lambda got: got["answer_us"] / 1000)
+        yield READY_TEXT.format(table=table(
+            ("server", "ready after, ms", "first answer after, ms"),
+            [[name, spread(values(slices[name], ready), 2),
+              spread(values(slices[name], answer), 2)]
+             for name, _ in order(data, slices, ready, lowest=True)]))
+
+
+SWITCH_TEXT = """## From fiber to fiber
+
+{table}
+
+*Hot* is a pair of fibers that switch to each other. With many that take turns,
+what counts is whether their stacks are still in the caches. *By way of the
+scheduler* each fiber wakes another one and parks, as conversations do, but
+without the kernel.
+"""
+
+
+def switch_section(data):
+    turns = gather(data, SWITCH).get("naru")
+    if not turns:
+        return
+    lines = [["2, hot", spread(values(turns, lambda got: got["hot_ns"]), 2),
+              ""]]
+    for i, fibers in enumerate(next(iter(turns.values()))["fibers"]):
+        lines.append([f"{fibers['count']:,}", *(
+            spread(values(turns, lambda got, i=i, key=key:
+                          got["fibers"][i][key]), 1)
+            for key in ("ns", "park_ns"))])
+    yield SWITCH_TEXT.format(table=table(
+        ("fibers", "a bare switch, ns", "by way of the scheduler, ns"), lines))
+
+
+def contenders_section(data):
+    there = [[c["name"], c["version"] or "–", c["form"]]
+             for c in data["contenders"] if not c["absent"]]
+    absent = [f"{c['name']} ({c['absent']})" for c in data["contenders"]
+              if c["absent"]]
+    yield CONTENDERS.format(
+        there=table(("server", "version", "form"), there, "---"),
+        absent=f"\nNot in this run: {', '.join(absent)}.\n" if absent else "")
+
+
+def targets_section(data):
+    lines = verdicts.lines(data)
+    if lines:
+        yield TARGETS.format(targets=table(verdicts.HEADINGS, lines, "---"))
+
+
+def page(data, there):
+    sections = [
+        *targets_section(data), *contenders_section(data),
+        *rate_sections(data, there), *latency_section(data),
+        *idle_section(data), *ready_section(data), *switch_section(data),
+        models.section(data)]
+    others = [got["others_cpu"] * 100 for got in data["slices"]
+              if "others_cpu" in got] or [0]
+    timeouts = [got["tcp_timeouts"] for got in data["slices"]
+                if "tcp_timeouts" in got]
+    settings = data["settings"]
     return PAGE.format(
-        rounds=data["settings"]["rounds"],
-        seconds=data["settings"]["seconds"],
-        cpu=cpu_table(many),
-        cpu_savings=savings(many, lambda row: row.cpu, "CPU"),
-        latency=latency_table(one),
-        latency_savings=savings(one, lambda row: row.p50, "time (p50)"),
-        repeats=data["settings"]["repeats"],
-        others=median(others),
-        others_most=max(others),
+        rounds=settings["rounds"], turns=2 * settings["rounds"],
+        seconds=settings["seconds"],
+        sections="\n".join(filter(None, sections)),
+        repeats=settings["repeats"], others=median(others),
+        others_most=max(others), count=len(timeouts),
+        timeouts=sum(1 for lost in timeouts if lost),
         facts="\n".join(["| | |", "|---|---|"] + [
             f"| {name} | {value} |" for name, value in
             data["facts"].items()]))
 
 
+def numbers_of(slices, figure):
+    return {name: values(turns, figure) for name, turns in slices.items()}
+
+
+def place(data):
+    return f"{data['facts']['processor']}, {data['facts']['kernel']}."
+
+
+def note(data):
+    return ("Median; the whisker goes from the least to the most. "
+            f"{place(data)}")
+
+
+def per_second(value):
+    return f"{short(value)}/s"
+
+
+def micros(value):
+    return f"{value:.2f} µs"
+
+
+def echo_chart(data):
+    slices = gather(data, "small")
+    if not slices:
+        return None
+    return charts.Chart(
+        "64 bytes there and back, 200 connections",
+        ("One core for the server, one for the load. On the left longer is "
+         "better, on the right shorter.",),
+        order(data, slices, figures.rate), note(data)).draw((
+            charts.Panel("messages per second",
+                         numbers_of(slices, figures.rate), per_second),
+            charts.Panel("server CPU per message",
+                         numbers_of(slices, figures.cpu_us), micros)))
+
+
+def pipelined_chart(data):
+    plain, lines = gather(data, "pipelined"), gather(data, "lines")
+    if not plain:
+        return None
+    return charts.Chart(
+        "16 messages in flight on each of 64 connections",
+        ("Messages per second; longer is better. On the right each line is "
+         "found, and answered by a send of its own.",),
+        order(data, plain, figures.rate), note(data)).draw((
+            charts.Panel("64 bytes each", numbers_of(plain, figures.rate),
+                         per_second),
+            charts.Panel("lines of 8 to 56 bytes",
+                         numbers_of(lines, figures.rate), per_second)))
+
+
+def latency_chart(data):
+    every, slices = gather(data, "latency"), verdicts.kept_up(data)
+    if not every:
+        return None
+    first = order(data, slices, verdicts.p99, lowest=True)
+    first += [c for c in order(data, every) if c not in first]
+    return charts.Dots(
+        f"Latency at {data['settings']['offered']:,} messages per second",
+        ("From the moment at which a message was to be sent until its answer "
+         "is there: p50, p99 and p99.9. Left is better.",),
+        first, f"Medians. {place(data)}").draw({
+            name: [values(turns, lambda got, key=key: got[key])
+                   for key in ("p50_us", "p99_us", "p999_us")]
+            for name, turns in slices.items()})
+
+
+def idle_chart(data):
+    slices = gather(data, "idle")
+    if not slices:
+        return None
+    return charts.Chart(
+        "What an idle connection takes of the server's memory",
+        ("User memory with page tables, after one exchange on each of 15,000 "
+         "connections. Shorter is better.",),
+        order(data, slices, bytes_each, lowest=True),
+        f"The line is what Naru's was to be at the most: {IDLE_BYTES:,.0f} "
+        "bytes.").draw((
+            charts.Panel("bytes for each connection",
+                         numbers_of(slices, bytes_each),
+                         lambda value: f"{value:,.0f}", IDLE_BYTES),))
+
+
+CHARTS = {"echo.svg": echo_chart, "pipelined.svg": pipelined_chart,
+          "latency.svg": latency_chart, "idle.svg": idle_chart,
+          "churn.svg": models.chart}
+
+
 def as_text(data):
-    """JSON with one round on a line, to be read in a diff."""
-    rounds = ",\n  ".join(json.dumps(result) for result in data["churn"])
+    """JSON with one slice on a line, to be read in a diff."""
+    slices = ",\n  ".join(json.dumps(got) for got in data["slices"])
     rest = json.dumps({key: value for key, value in data.items()
-                       if key != "churn"}, indent=1)
-    return f'{rest[:-2]},\n "churn": [\n  {rounds}\n ]\n}}\n'
+                       if key != "slices"}, indent=1, ensure_ascii=False)
+    return f'{rest[:-2]},\n "slices": [\n  {slices}\n ]\n}}\n'
 
 
 def write(data, where):
-    """Writes raw rounds, page and chart below WHERE; returns their paths."""
+    """Writes raw slices, page and charts below WHERE; returns their paths."""
     os.makedirs(os.path.join(where, "img"), exist_ok=True)
-    chart = Chart(gather(data, 8), gather(data, 1),
-                  data["settings"]["rounds"])
-    texts = {
-        "benchmarks.json": as_text(data),
-        "benchmarks.md": page(data),
-        os.path.join("img", "churn.svg"): chart.draw(),
-    }
+    drawn = {name: draw(data) for name, draw in CHARTS.items()}
+    texts = {os.path.join("img", name): text for name, text in drawn.items()
+             if text}
+    texts["benchmarks.json"] = as_text(data)
+    texts["benchmarks.md"] = page(data, [n for n, t in drawn.items() if t])
     paths = []
     for name, text in texts.items():
         paths.append(os.path.join(where, name))

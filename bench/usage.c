@@ -20,14 +20,11 @@ static int64_t own_ns(pid_t pid)
 	return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
 }
 
-static ssize_t read_text(pid_t pid, const char *name, char *buf, size_t size)
+static ssize_t read_text(const char *path, char *buf, size_t size)
 {
-	char path[64];
-	FILE *file;
+	FILE *file = fopen(path, "re");
 	size_t got;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	file = fopen(path, "re");
 	if (!file)
 		return -1;
 	got = fread(buf, 1, size - 1, file);
@@ -36,13 +33,21 @@ static ssize_t read_text(pid_t pid, const char *name, char *buf, size_t size)
 	return (ssize_t)got;
 }
 
+static ssize_t read_process(pid_t pid, const char *name, char *buf, size_t size)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	return read_text(path, buf, size);
+}
+
 /* cutime and cstime, the 16th and 17th word of proc(5)'s stat. */
 static int64_t reaped_ns(pid_t pid)
 {
 	int64_t ticks = 0;
 	char text[1024], *at;
 
-	if (read_text(pid, "stat", text, sizeof(text)) < 0)
+	if (read_process(pid, "stat", text, sizeof(text)) < 0)
 		return 0;
 	/* The second word is a name in parentheses, and may hold anything. */
 	at = strrchr(text, ')');
@@ -61,7 +66,7 @@ static int64_t children_ns(pid_t pid)
 	long child;
 
 	(void)snprintf(name, sizeof(name), "task/%d/children", (int)pid);
-	if (read_text(pid, name, text, sizeof(text)) < 0) {
+	if (read_process(pid, name, text, sizeof(text)) < 0) {
 		fprintf(stderr, "bench: the kernel lists no children\n");
 		exit(1);
 	}
@@ -75,4 +80,60 @@ static int64_t children_ns(pid_t pid)
 int64_t bench_cpu_ns(pid_t pid)
 {
 	return own_ns(pid) + children_ns(pid) + reaped_ns(pid);
+}
+
+int64_t bench_busy_ns(void)
+{
+	char text[512], *at;
+	int64_t ticks = 0;
+
+	if (read_text("/proc/stat", text, sizeof(text)) < 0)
+		return 0;
+	/* user nice system idle iowait irq softirq steal, after "cpu" */
+	at = strchr(text, ' ');
+	for (int word = 0; at && word < 8; word++) {
+		int64_t value = strtoll(at, &at, 10);
+
+		if (word != 3 && word != 4)
+			ticks += value;
+	}
+	return ticks * (1000000000 / sysconf(_SC_CLK_TCK));
+}
+
+/* Lines come in pairs, names and values, word by word. */
+int64_t bench_tcp_timeouts(void)
+{
+	static char text[32768];
+	char *names = text, *values;
+
+	if (read_text("/proc/net/netstat", text, sizeof(text)) < 0)
+		return 0;
+	values = strchr(text, '\n');
+	while (values && strncmp(names, " TCPTimeouts ", 13) != 0) {
+		names = strpbrk(names + 1, " \n");
+		values = strpbrk(values + 1, " \n");
+		if (!names || *names == '\n')
+			return 0;
+	}
+	return values ? strtoll(values, NULL, 10) : 0;
+}
+
+/* The kilobytes behind NAME in the text of a status file. */
+static int64_t status_bytes(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+
+	return at ? strtoll(at + strlen(name), NULL, 10) * 1024 : -1;
+}
+
+int64_t bench_memory(pid_t pid)
+{
+	int64_t pages, tables;
+	char text[4096];
+
+	if (read_process(pid, "status", text, sizeof(text)) < 0)
+		return -1;
+	pages = status_bytes(text, "\nVmRSS:");
+	tables = status_bytes(text, "\nVmPTE:");
+	return pages < 0 || tables < 0 ? -1 : pages + tables;
 }
