@@ -119,11 +119,16 @@ void nr_engine_put_buffer(struct nr_engine *engine, char *data);
 ssize_t nr_engine_try_recv(struct nr_engine *engine, int fd,
                            struct nr_span *into);
 
+/* How many calls may go on without waiting before the others have their turn:
+ * so many buffers of small messages are work for a good part of a
+ * millisecond. */
+#define NR_UNPARKED_MAX 8
+
 /* For a call that goes on without waiting: now and then it lets the others
  * have their turn. 0 or -ECANCELED. */
 static inline int nr_engine_go_on(struct nr_io_fiber *self)
 {
-	if (++self->unparked < 32)
+	if (++self->unparked < NR_UNPARKED_MAX)
 		return 0;
 	self->unparked = 0;
 	return self->engine->parking->pass(self);

@@ -391,7 +391,7 @@ static int enter(struct uring_engine *uring, int64_t until)
 #if defined(__SANITIZE_THREAD__)
 	/* It runs signal handlers after a call only that was interrupted; one
 	 * that begins something first waits on instead. */
-	(void)io_uring_submit(&uring->ring);
+	(void)io_uring_submit_and_get_events(&uring->ring);
 #endif
 	err = io_uring_submit_and_wait_timeout(&uring->ring, &cqe, 1, timeout,
 	                                       NULL);

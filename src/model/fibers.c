@@ -98,10 +98,9 @@ int nr_fibers_open(struct nr_host *host, struct nr_scheduler **ret_scheduler)
 
 void nr_fibers_report_waiter(const struct nr_host *host)
 {
-	nr_report(host->report,
-	          &(struct naru_event){.kind = NARU_EVENT_WAITER,
-	                               .call = host->waiter,
-	                               .result = host->no_uring});
+	nr_report(host->report, &(struct naru_event){.kind = NARU_EVENT_WAITER,
+	                                             .call = host->waiter,
+	                                             .result = host->no_uring});
 }
 
 void nr_fibers_turn(struct nr_scheduler *scheduler, int64_t until)

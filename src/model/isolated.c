@@ -229,8 +229,8 @@ static void isolated_free(struct nr_model *model)
 	free(model);
 }
 
-/* Tells how the workers' fibers will wait, once and before there are any: what
- * this process can have, they can. */
+/* Finds out how the workers' fibers will wait, before there are any: what this
+ * process can have, they can. */
 static int probe(struct nr_host *host)
 {
 	struct nr_scheduler *scheduler;
