@@ -54,8 +54,9 @@ enum naru_event_kind {
 	/* A program of naru_program() has ended: id, pid, status. */
 	NARU_EVENT_PROGRAM,
 	/* NARU_FIBER has chosen how its fibers wait: call says it ("uring" or
-	 * "epoll"), result why it is not io_uring where that was wanted (-EPERM:
-	 * it is forbidden here; -ENOSYS: the kernel lacks it), or 0. */
+	 * "epoll"), result why it is not io_uring where that was wanted
+	 * (-EPERM: it is forbidden here; -ENOSYS: the kernel lacks it), or 0.
+	 */
 	NARU_EVENT_WAITER,
 	/* A fiber has computed for long without waiting: id, peer,
 	 * duration_ms, text (the place where it waits now, before which it
@@ -63,8 +64,8 @@ enum naru_event_kind {
 	NARU_EVENT_STALL,
 	/* A fiber's stack is exhausted and the program is about to die of it:
 	 * id, peer, stack_size, stack_used (how far below the stack's upper
-	 * end the fault lies). Told from a signal handler: only what signal-safety(7) lists may
-	 * be called. */
+	 * end the fault lies). Told from a signal handler: only what
+	 * signal-safety(7) lists may be called. */
 	NARU_EVENT_OVERFLOW,
 };
 
@@ -89,7 +90,7 @@ struct naru_event {
 	unsigned queued;   /* how many connections wait to be accepted */
 	unsigned backlog;  /* how many may */
 	int64_t pid;
-	int status; /* as waitpid(2) gives it */
+	int status;        /* as waitpid(2) gives it */
 	size_t stack_used; /* the deepest that a fiber's stack was used */
 	size_t stack_size;
 };

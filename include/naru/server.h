@@ -95,15 +95,15 @@ struct naru_options {
 	int64_t end_ms;      /* NARU_TIMEOUT_END at first; 5 seconds */
 	naru_report *report; /* told what happens; nobody */
 	void *report_arg;
-	int report_calls; /* also of each socket call (NARU_EVENT_CALL) */
-	enum naru_io io;  /* of NARU_FIBER; NARU_IO_AUTO */
-	int64_t stall_ms; /* of NARU_FIBER: a fiber that computes for longer
-	                     without waiting, which holds up all others of its
-	                     thread, is told of (NARU_EVENT_STALL); 100,
-	                     NARU_FOREVER for never */
-	int isolate;      /* of NARU_FIBER: nonzero for processes in place of
-	                     threads, so that a crash of one costs only its
-	                     own conversations; no */
+	int report_calls;   /* also of each socket call (NARU_EVENT_CALL) */
+	enum naru_io io;    /* of NARU_FIBER; NARU_IO_AUTO */
+	int64_t stall_ms;   /* of NARU_FIBER: a fiber that computes for longer
+	                       without waiting, which holds up all others of its
+	                       thread, is told of (NARU_EVENT_STALL); 100,
+	                       NARU_FOREVER for never */
+	int isolate;        /* of NARU_FIBER: nonzero for processes in place of
+	                       threads, so that a crash of one costs only its
+	                       own conversations; no */
 	int catch_overflow; /* of NARU_FIBER: nonzero to take SIGSEGV, in order
 	                       to tell of a fiber whose stack is exhausted
 	                       (NARU_EVENT_OVERFLOW) before the program dies of

@@ -43,7 +43,7 @@ static int join(const struct server *server, pid_t *pid)
 
 static struct crowd gather(const struct server *server, int count)
 {
-	struct crowd crowd;
+	struct crowd crowd = {0};
 	int i;
 
 	for (i = 0; i < count; i++)

@@ -124,7 +124,8 @@ static void test_buffer_is_lent_only_with_bytes_in_it(void **state)
 	io->ops->give_back(io, span.data);
 	span = (struct nr_span){NULL, NR_BUFFER_SIZE};
 	shutdown(ends[1], SHUT_WR);
-	assert_int_equal(io->ops->recv(io, handle(), &span, false, NR_NEVER), 0);
+	assert_int_equal(io->ops->recv(io, handle(), &span, false, NR_NEVER),
+	                 0);
 	assert_null(span.data);
 }
 

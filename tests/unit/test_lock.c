@@ -119,7 +119,8 @@ static void test_threads_and_fibers_exclude_each_other(void **state)
 	pthread_t threads[WORKERS + PLAIN];
 
 	(void)state;
-	held = taken = 0;
+	taken = 0;
+	held = 0;
 	for (int i = 0; i < WORKERS + PLAIN; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL,
 		                                i < WORKERS ? worker_main
