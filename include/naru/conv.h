@@ -130,8 +130,9 @@ NARU_RESULT int naru_defer(struct naru_conv *conv, void (*fn)(void *arg),
  * A strand is a thread where the model has processes or threads: what FN and
  * the talk share besides the conversation needs a lock.
  *
- * Returns 0, -EAGAIN where the system or NARU_STRANDS_MAX allows no more, or
- * -ENOMEM.
+ * Returns 0, -EAGAIN where the system or NARU_STRANDS_MAX allows no more,
+ * -ENOMEM, or -EINVAL where the caller runs on another thread than fibers of
+ * CONV do, or is none where they are.
  */
 NARU_RESULT int naru_spawn(struct naru_conv *conv, naru_talk *fn, void *arg);
 

@@ -60,7 +60,8 @@ enum naru_event_kind {
 	NARU_EVENT_WAITER,
 	/* A fiber has computed for long without waiting: id, peer,
 	 * duration_ms, text (the place where it waits now, before which it
-	 * computed, as "program(function+0x1f)"). */
+	 * computed, as "program(function+0x1f)"; "?" where stacks are
+	 * smaller than 32 KiB). */
 	NARU_EVENT_STALL,
 	/* A fiber's stack is exhausted and the program is about to die of it:
 	 * id, peer, stack_size, stack_used (how far below the stack's upper

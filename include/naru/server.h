@@ -85,7 +85,7 @@ struct naru_options {
 	                               descriptors leaves room for */
 	enum naru_family family;    /* of names and of "*"; both */
 	size_t stack_size;          /* in bytes; of a thread 512 KiB, of a
-	                               fiber 128 KiB */
+	                               fiber 128 KiB, and 64 MiB at most */
 	size_t memory_limit;        /* of naru_alloc() for each conversation, in
 	                               bytes; 16 MiB */
 	size_t message_limit;       /* naru_framing's limit at first; 65536 */

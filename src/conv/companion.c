@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "conv/conv.h"
+#include "conv/strand_fiber.h"
 
 static void companion_main(void *arg)
 {
@@ -42,6 +43,21 @@ static void count_out(struct naru_conv *conv)
 	nr_mutex_unlock(&conv->lock);
 }
 
+/* Whether what SELF starts can be joined by the strand that CONV began on: they
+ * are of one kind and, where they are fibers, of one thread. */
+static bool is_akin(const struct naru_conv *conv, struct nr_strand *self)
+{
+	struct nr_fiber *first, *fiber;
+
+	if (!conv->first)
+		return true;
+	if (self->ops != conv->first->ops)
+		return false;
+	first = nr_strand_fiber_of(conv->first);
+	fiber = nr_strand_fiber_of(self);
+	return !first || first->scheduler == fiber->scheduler;
+}
+
 static int start(struct naru_conv *conv, naru_talk *fn, void *arg, bool counted,
                  struct nr_companion **ret_companion)
 {
@@ -49,6 +65,8 @@ static int start(struct naru_conv *conv, naru_talk *fn, void *arg, bool counted,
 	struct nr_companion *companion;
 	int err;
 
+	if (!is_akin(conv, self))
+		return -EINVAL;
 	if (!count_in(conv))
 		return -EAGAIN;
 	companion = malloc(sizeof(*companion));
@@ -107,6 +125,9 @@ int naru_spawn(struct naru_conv *conv, naru_talk *fn, void *arg)
 		return err;
 	nr_mutex_lock(&conv->lock);
 	nr_list_append(&conv->companions, &companion->node);
+	/* Whoever cancelled the others meanwhile did not see this one. */
+	if (conv->cancelled)
+		nr_companion_cancel(companion);
 	nr_mutex_unlock(&conv->lock);
 	return 0;
 }

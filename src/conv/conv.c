@@ -134,6 +134,10 @@ static int end_gracefully(struct naru_conv *conv)
 		return -ETIMEDOUT;
 	}
 	err = nr_output_flush(conv);
+	/* Who is cancelled is told so now and then, also where it would not
+	 * have to wait; asked again, it sends what can be sent. */
+	if (err == -ECANCELED)
+		err = nr_output_flush(conv);
 	if (err < 0) {
 		nr_conv_break(conv);
 		return err;

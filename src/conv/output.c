@@ -291,11 +291,12 @@ static inline char *begin_append(struct naru_conv *conv, struct nr_strand *self,
 	if (self->own != conv || len > NR_BUFFER_SIZE ||
 	    !nr_lock_try(&out->lock))
 		return NULL;
-	if (!out->data)
-		out->data = self->io->ops->lend(self->io);
-	if (out->data && len <= NR_BUFFER_SIZE - out->end &&
-	    !(out->torn_taken || out->err || out->finished))
-		return out->data + out->end;
+	if (!(out->torn_taken || out->err || out->finished)) {
+		if (!out->data)
+			out->data = self->io->ops->lend(self->io);
+		if (out->data && len <= NR_BUFFER_SIZE - out->end)
+			return out->data + out->end;
+	}
 	nr_lock_release(&out->lock);
 	return NULL;
 }

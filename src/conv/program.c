@@ -153,19 +153,18 @@ static int look_for_end(struct nr_io *io, pid_t pid, int64_t deadline,
 
 struct ending {
 	pid_t pid;
+	int64_t until; /* when it has had its time */
 	int *ret_status;
 };
 
-/* Ends a program that must not be waited for any more, and what is left of its
- * group when it has ended or had its time. */
+/* Waits until a program that was asked to end has ended or had its time, and
+ * ends what is left of its group. */
 static void end_program(void *arg)
 {
 	struct ending *ending = arg;
 	pid_t pid = ending->pid;
-	int64_t until = nr_time_add(nr_now(), TERMINATE_NS);
 
-	nr_process_terminate_group(pid);
-	while (!nr_process_has_ended(pid) && nr_now() < until)
+	while (!nr_process_has_ended(pid) && nr_now() < ending->until)
 		(void)nr_poll(NULL, 0, nr_time_add(nr_now(), NR_NS_PER_MS));
 	nr_process_kill_group(pid);
 	(void)nr_process_reap(pid, true, ending->ret_status);
@@ -175,7 +174,7 @@ static void end_program(void *arg)
 static int await_end(struct naru_conv *conv, struct nr_strand *self, pid_t pid,
                      int *ret_status)
 {
-	struct ending ending = {pid, ret_status};
+	struct ending ending = {.pid = pid, .ret_status = ret_status};
 	struct nr_io *io = self->io;
 	int watch = nr_process_watch(pid), err;
 	int64_t deadline =
@@ -190,8 +189,13 @@ static int await_end(struct naru_conv *conv, struct nr_strand *self, pid_t pid,
 		if (err == 0)
 			(void)nr_process_reap(pid, true, ret_status);
 	}
+	if (err == 0)
+		return 0;
+	/* Asked at once, whenever somebody comes to wait for it. */
+	ending.until = nr_time_add(nr_now(), TERMINATE_NS);
+	nr_process_terminate_group(pid);
 	/* Where nobody can do it for us, we do it. */
-	if (err < 0 && self->ops->offload(self, end_program, &ending) < 0)
+	if (self->ops->offload(self, end_program, &ending) < 0)
 		end_program(&ending);
 	return err;
 }

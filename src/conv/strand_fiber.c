@@ -45,6 +45,7 @@ static int fiber_spawn(struct nr_strand *self, struct nr_strand **ret_strand,
 	child->fiber = fiber;
 	nr_strand_init(&child->strand, &fiber_ops, &fiber->io.io);
 	child->strand.own = self->own;
+	fiber->io.cancelled = parent->fiber->io.cancelled;
 	fiber->user = &child->strand;
 	*ret_strand = &child->strand;
 	return 0;

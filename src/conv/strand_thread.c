@@ -64,6 +64,10 @@ static void thread_cancel(struct nr_strand *other)
 {
 	struct nr_strand_thread *thread = thread_of(other);
 
+	nr_mutex_lock(&thread->lock);
+	thread->cancelled = true;
+	nr_cond_signal(&thread->woken);
+	nr_mutex_unlock(&thread->lock);
 	if (thread->cancel >= 0)
 		nr_event_set(thread->cancel);
 	else if (other->own)
@@ -74,6 +78,9 @@ static void thread_renew(struct nr_strand *self)
 {
 	struct nr_strand_thread *thread = thread_of(self);
 
+	nr_mutex_lock(&thread->lock);
+	thread->cancelled = false;
+	nr_mutex_unlock(&thread->lock);
 	if (thread->cancel >= 0)
 		nr_event_clear(thread->cancel);
 }
@@ -105,10 +112,12 @@ static int thread_park(struct nr_strand *self, int64_t until)
 	int err = 0;
 
 	nr_mutex_lock(&thread->lock);
-	while (!thread->wake && err == 0)
+	while (!thread->wake && !thread->cancelled && err == 0)
 		err = nr_cond_wait_until(&thread->woken, &thread->lock, until);
 	if (thread->wake)
 		err = 0;
+	else if (thread->cancelled)
+		err = -ECANCELED;
 	thread->wake = false;
 	nr_mutex_unlock(&thread->lock);
 	return err;
@@ -116,7 +125,13 @@ static int thread_park(struct nr_strand *self, int64_t until)
 
 static void thread_stay(struct nr_strand *self)
 {
-	(void)thread_park(self, NR_NEVER);
+	struct nr_strand_thread *thread = thread_of(self);
+
+	nr_mutex_lock(&thread->lock);
+	while (!thread->wake)
+		nr_cond_wait(&thread->woken, &thread->lock);
+	thread->wake = false;
+	nr_mutex_unlock(&thread->lock);
 }
 
 static void thread_wake(struct nr_strand *other)

@@ -15,7 +15,8 @@ struct nr_strand_thread {
 	struct nr_mutex lock;
 	struct nr_cond woken; /* with WAKE set */
 	bool wake;
-	int cancel; /* an event, or -1 */
+	bool cancelled; /* which ends a park too */
+	int cancel;     /* an event, or -1 */
 	/* Of a spawned one only: */
 	struct nr_thread thread;
 	int done; /* an event */

@@ -501,6 +501,11 @@ int nr_scheduler_turn(struct nr_scheduler *scheduler, int64_t until)
 	return err;
 }
 
+void nr_scheduler_settle(struct nr_scheduler *scheduler)
+{
+	read_mail(scheduler);
+}
+
 unsigned nr_scheduler_count(const struct nr_scheduler *scheduler)
 {
 	return scheduler->count;

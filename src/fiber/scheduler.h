@@ -97,6 +97,10 @@ int nr_scheduler_attend(struct nr_scheduler *scheduler, struct nr_loop *loop);
  * where one is ready again, else until UNTIL at the longest. 0 or -errno. */
 int nr_scheduler_turn(struct nr_scheduler *scheduler, int64_t until);
 
+/* Reads what other threads have posted, and takes no turn: for one that is
+ * about to be closed. */
+void nr_scheduler_settle(struct nr_scheduler *scheduler);
+
 /* How many fibers there are. */
 unsigned nr_scheduler_count(const struct nr_scheduler *scheduler);
 

@@ -171,9 +171,17 @@ static ssize_t epoll_recv(struct nr_io *io, struct nr_handle handle,
 		err = add(epoll, handle);
 		if (err == 0)
 			err = await(epoll, self, handle, NR_READABLE, until);
-		if (err < 0)
+		if (err < 0 && err != -ETIMEDOUT)
 			return err;
+		/* Bytes that came win over the time that passed: their event
+		 * may be one of the next batch. */
 		got = receive(epoll, handle, into);
+		if (got == -EAGAIN && err < 0)
+			return err;
+		if (got == -EAGAIN)
+			err = nr_engine_go_on(self);
+		if (err == -ECANCELED)
+			return err;
 	}
 	return got;
 }
@@ -201,7 +209,8 @@ static ssize_t epoll_send(struct nr_io *io, struct nr_handle handle,
 			sent = nr_socket_send(handle.fd, iov, count);
 			if (entry)
 				entry->was_full =
-					sent >= 0 && (size_t)sent < len;
+					sent == -EAGAIN ||
+					(sent >= 0 && (size_t)sent < len);
 			if (sent != -EAGAIN)
 				return sent;
 		}

@@ -5,6 +5,7 @@
  * goes to the thread that has the fewest, for life.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -14,11 +15,18 @@
 #include "model/model.h"
 #include "os/os_file.h"
 #include "os/os_thread.h"
+#include "os/os_time.h"
+
+/* How long a worker that could not start a fiber is not asked for another; the
+ * end of one of its conversations ends that too. */
+#define FULL_NS (100 * NR_NS_PER_MS)
 
 struct worker {
 	struct nr_model *model;
 	struct nr_fibers fibers;
 	_Atomic unsigned running; /* conversations */
+	_Atomic int64_t full;     /* until when it is not asked: it could not
+	                             start one more */
 	/* Of those with a thread of their own, all but the first: */
 	struct nr_thread thread;
 	struct nr_post cancel, stop;
@@ -52,7 +60,10 @@ static void count_out(struct worker *worker)
 static void over(struct nr_fibers *fibers, const struct nr_accepted *accepted)
 {
 	(void)accepted;
-	count_out(nr_list_entry(fibers, struct worker, fibers));
+	struct worker *worker = nr_list_entry(fibers, struct worker, fibers);
+
+	count_out(worker);
+	atomic_store_explicit(&worker->full, 0, memory_order_relaxed);
 	fibers->host->wake(fibers->host);
 }
 
@@ -70,8 +81,12 @@ static void take_handed(struct nr_post *post)
 	struct nr_fiber *fiber;
 	int err = nr_fibers_start(fibers, &handed->accepted, &fiber);
 
-	if (err < 0)
+	if (err < 0) {
 		nr_fibers_refuse(fibers, &handed->accepted, err);
+		atomic_store_explicit(&handed->worker->full,
+		                      nr_time_add(nr_now(), FULL_NS),
+		                      memory_order_relaxed);
+	}
 	free(handed);
 }
 
@@ -89,15 +104,30 @@ static int hand_over(struct worker *worker, const struct nr_accepted *accepted)
 	return 0;
 }
 
+static bool is_full(struct worker *worker)
+{
+	int64_t until =
+		atomic_load_explicit(&worker->full, memory_order_relaxed);
+
+	return until > 0 && nr_now() < until;
+}
+
+/* The worker with the fewest conversations, or null where all are full. */
 static struct worker *fewest(struct nr_model *model)
 {
-	struct worker *found = &model->workers[0];
+	struct worker *found = NULL;
+	unsigned least = UINT_MAX;
 
-	for (unsigned i = 1; i < model->started; i++)
-		if (atomic_load_explicit(&model->workers[i].running,
-		                         memory_order_relaxed) <
-		    atomic_load_explicit(&found->running, memory_order_relaxed))
-			found = &model->workers[i];
+	for (unsigned i = 0; i < model->started; i++) {
+		struct worker *worker = &model->workers[i];
+		unsigned running = atomic_load_explicit(&worker->running,
+		                                        memory_order_relaxed);
+
+		if (running < least && !is_full(worker)) {
+			found = worker;
+			least = running;
+		}
+	}
 	return found;
 }
 
@@ -108,6 +138,8 @@ static int fiber_take(struct nr_model *model,
 	struct nr_fiber *fiber;
 	int err;
 
+	if (!worker)
+		return -EAGAIN;
 	count_in(worker);
 	if (worker == &model->workers[0])
 		err = nr_fibers_start(&worker->fibers, accepted, &fiber);
@@ -235,7 +267,7 @@ static int start_thread(struct nr_model *model, struct worker *worker)
 static void close_own(struct nr_scheduler *own)
 {
 	/* What helpers have sent is still to be read. */
-	(void)nr_scheduler_turn(own, 0);
+	nr_scheduler_settle(own);
 	/* A conversation is over a little before its fiber is. */
 	while (nr_scheduler_count(own) > 0)
 		(void)nr_scheduler_turn(own, NR_NEVER);

@@ -15,11 +15,12 @@ static void stalled(struct nr_fiber *fiber, int64_t duration)
 {
 	struct nr_strand *strand = fiber->user;
 	const struct naru_conv *conv = strand ? strand->own : NULL;
-	char where[NR_CALLER_TEXT];
+	char where[NR_CALLER_TEXT] = "?";
 
 	if (!conv || !conv->settings->report.fn)
 		return;
-	nr_caller_text(where);
+	if (nr_fiber_stack_size(fiber) >= NR_CALLER_STACK)
+		nr_caller_text(where);
 	nr_report(&conv->settings->report,
 	          &(struct naru_event){.kind = NARU_EVENT_STALL,
 	                               .id = conv->id,
@@ -80,6 +81,8 @@ int nr_fibers_open(struct nr_host *host, struct nr_scheduler **ret_scheduler)
 	const struct nr_engine_ops *engine = &nr_engine_uring;
 	int err = -EINVAL, why = 0;
 
+	if (host->report->fn && host->stall != NR_NEVER)
+		nr_caller_prepare();
 	if (host->io == NARU_IO_EPOLL)
 		engine = &nr_engine_epoll;
 	err = open_with(host, engine, ret_scheduler);

@@ -189,8 +189,11 @@ static int open_process(struct process *process)
 
 static void close_process(struct process *process)
 {
-	nr_scheduler_close(process->fibers.scheduler);
+	/* Helpers first: they send word to the scheduler, which is to read it.
+	 */
 	nr_helpers_fini(&process->helpers);
+	nr_scheduler_settle(process->fibers.scheduler);
+	nr_scheduler_close(process->fibers.scheduler);
 	nr_loop_fini(&process->loop);
 	free(process->slots);
 }

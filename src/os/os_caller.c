@@ -34,6 +34,15 @@ static int is_ours(const Dl_info *info, const Dl_info *own)
 	                           strncmp(info->dli_sname, "naru_", 5) == 0);
 }
 
+void nr_caller_prepare(void)
+{
+	void *frame;
+	Dl_info own;
+
+	(void)backtrace(&frame, 1);
+	(void)dladdr((void *)(uintptr_t)nr_caller_prepare, &own);
+}
+
 void nr_caller_text(char ret_text[NR_CALLER_TEXT])
 {
 	void *frames[DEPTH];

@@ -24,6 +24,9 @@ static void on_fault(int signo, siginfo_t *info, void *context)
 	(void)context;
 	told(info->si_addr);
 	(void)sigaction(signo, &before, NULL);
+	/* One that somebody sent is not repeated by itself. */
+	if (info->si_code <= 0)
+		(void)raise(signo);
 }
 
 int nr_fault_watch(void (*fn)(const void *address))

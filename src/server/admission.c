@@ -233,7 +233,7 @@ int64_t nr_admission_prepare(struct naru_server *server)
 		atomic_store(&server->attentive, true);
 		return server->paused_until;
 	}
-	if (server->holding)
+	if (server->holding && !server->cancelled)
 		offer(server, server->held);
 	if (server->holding)
 		return server->paused_until;

@@ -15,6 +15,9 @@
  * enough for naru_program() to end what does not want to. */
 #define KILL_NS (5 * NR_NS_PER_S)
 
+/* How often waiting may fail while a server drains. */
+#define FAILURES_MAX 100
+
 static struct naru_server *server_of(struct nr_host *host)
 {
 	return nr_list_entry(host, struct naru_server, host);
@@ -88,6 +91,9 @@ static void cancel_due(struct nr_source *source)
 		nr_list_entry(source, struct naru_server, cancel);
 
 	server->cancelled = true;
+	/* The stop may not have been heard of yet; who is accepted after this
+	 * would not be cancelled any more. */
+	server->stopping = true;
 	/* Asked now: those whom it cancels may be gone a moment later. */
 	if (server->model && server->ops->running(server->model) > 0)
 		server->host.cut = true;
@@ -223,10 +229,22 @@ static void report_drain(struct naru_server *server)
 					       server->model)});
 }
 
+/* The kernel refuses to wait, which it may do again: nobody may be left behind,
+ * but not for ever. */
+static bool go_on(struct naru_server *server, unsigned *failures)
+{
+	if (!server->ops->cancel || ++*failures > FAILURES_MAX)
+		return false;
+	server->host.cut = true;
+	server->ops->cancel(server->model);
+	return true;
+}
+
 /* Lets what runs end, within the drain's time and a little longer. */
 static void drain(struct naru_server *server)
 {
 	int64_t kill_at = NR_NEVER;
+	unsigned failures = 0;
 
 	server->ops->stop(server->model);
 	for (;;) {
@@ -243,7 +261,8 @@ static void drain(struct naru_server *server)
 			server->ops->kill(server->model);
 			kill_at = nr_time_add(nr_now(), KILL_NS);
 		}
-		if (turn(server, nr_time_min(kill_at, tend)) < 0)
+		if (turn(server, nr_time_min(kill_at, tend)) < 0 &&
+		    !go_on(server, &failures))
 			return;
 	}
 }

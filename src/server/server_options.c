@@ -16,8 +16,9 @@ struct defaults {
 };
 static const struct defaults defaults = {16, 1000, (size_t)512 * 1024};
 static const struct defaults fiber_defaults = {0, 100000, (size_t)128 * 1024};
-#define STACK_MIN ((size_t)16 * 1024)
-#define STACK_MAX ((size_t)1024 * 1024 * 1024)
+#define STACK_MIN       ((size_t)16 * 1024)
+#define STACK_MAX       ((size_t)1024 * 1024 * 1024)
+#define FIBER_STACK_MAX ((size_t)64 * 1024 * 1024)
 
 /* Descriptors that are left to the program: its files, our own, listeners. */
 #define DESCRIPTORS_SPARED (NR_LISTENERS_MAX + 32)
@@ -36,11 +37,11 @@ static unsigned conversations_default(unsigned most)
 	return room < most ? room : most;
 }
 
-static bool in_range(const struct naru_options *options)
+static bool in_range(const struct naru_options *options, bool fiber)
 {
 	return options->workers <= NARU_WORKERS_MAX &&
 	       options->max_conversations <= NARU_CONVERSATIONS_MAX &&
-	       options->stack_size <= STACK_MAX &&
+	       options->stack_size <= (fiber ? FIBER_STACK_MAX : STACK_MAX) &&
 	       (options->stack_size == 0 || options->stack_size >= STACK_MIN) &&
 	       options->message_limit <= NARU_MESSAGE_MAX &&
 	       options->family <= NARU_FAMILY_IPV6 && options->idle_ms >= 0 &&
@@ -100,7 +101,7 @@ int nr_server_take_options(struct naru_server *server,
 	if (err < 0)
 		return err;
 	server->ops = nr_model_find(options->model, options->isolate != 0);
-	if (!server->ops || !in_range(options))
+	if (!server->ops || !in_range(options, server->ops->id == NARU_FIBER))
 		return -EINVAL;
 	options->model = server->ops->id;
 	take_defaults(options, server->ops);
