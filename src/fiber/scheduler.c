@@ -424,11 +424,22 @@ static void read_mail(struct nr_scheduler *scheduler)
 
 /* Turns. */
 
+/* The thread sanitizer has a signal handled by whom it interrupted, after that
+ * one's next call; a fiber may rest for long before it makes any. */
+#ifdef NR_TOLD_THREAD
+#define HOLD_SIGNALS() nr_thread_hold_signals()
+#define LET_SIGNALS()  nr_thread_let_signals()
+#else
+#define HOLD_SIGNALS() ((void)0)
+#define LET_SIGNALS()  ((void)0)
+#endif
+
 static void run_ready(struct nr_scheduler *scheduler)
 {
 	scheduler->budget = scheduler->ready;
 	if (scheduler->budget > 0 && scheduler->stall != NR_NEVER)
 		scheduler->resumed = nr_now_coarse();
+	HOLD_SIGNALS();
 	while (scheduler->budget > 0) {
 		struct nr_fiber *next = take_ready(scheduler);
 
@@ -440,6 +451,7 @@ static void run_ready(struct nr_scheduler *scheduler)
 			scheduler->ended = NULL;
 		}
 	}
+	LET_SIGNALS();
 }
 
 static void run_timers(struct nr_scheduler *scheduler)

@@ -27,6 +27,32 @@ static size_t fit_stack(size_t size)
 	return (size + page - 1) / page * page;
 }
 
+/* All signals but those of a thread's own faults; blocked, one of these would
+ * end the program without any handler's being asked. */
+static void fill_foreign(sigset_t *ret_set)
+{
+	sigfillset(ret_set);
+	sigdelset(ret_set, SIGSEGV);
+	sigdelset(ret_set, SIGBUS);
+	sigdelset(ret_set, SIGFPE);
+	sigdelset(ret_set, SIGILL);
+}
+
+static _Thread_local sigset_t held;
+
+void nr_thread_hold_signals(void)
+{
+	sigset_t foreign;
+
+	fill_foreign(&foreign);
+	(void)pthread_sigmask(SIG_BLOCK, &foreign, &held);
+}
+
+void nr_thread_let_signals(void)
+{
+	(void)pthread_sigmask(SIG_SETMASK, &held, NULL);
+}
+
 int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
                     void *(*fn)(void *), void *arg)
 {
@@ -38,13 +64,7 @@ int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
 		return -err;
 	err = pthread_attr_setstacksize(&attr, fit_stack(stack_size));
 	if (!err) {
-		sigfillset(&all);
-		/* A fault's signal is for the thread that made it; blocked, it
-		 * would end the program without any handler's being asked. */
-		sigdelset(&all, SIGSEGV);
-		sigdelset(&all, SIGBUS);
-		sigdelset(&all, SIGFPE);
-		sigdelset(&all, SIGILL);
+		fill_foreign(&all);
 		err = pthread_attr_setsigmask_np(&attr, &all);
 	}
 	if (!err)

@@ -22,6 +22,11 @@ int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
 /* Waits until the thread has ended, and gives back what it held. */
 void nr_thread_join(struct nr_thread thread);
 
+/* For the calling thread: keeps signals waiting, but for those of its own
+ * faults; and lets them come again. */
+void nr_thread_hold_signals(void);
+void nr_thread_let_signals(void);
+
 /* A pointer of each thread, with what is called with it when the thread ends.
  * Written as static struct nr_thread_key key = NR_THREAD_KEY(fn). */
 struct nr_thread_key {

@@ -136,22 +136,22 @@ static void park_all(const struct nr_engine_ops *engine)
 	free(fibers);
 }
 
+/* Why it cannot be done here; null where it can. */
+static const char *obstacle(void)
+{
+#ifdef NR_TOLD
+	return "sanitizers have mappings of their own";
+#endif
+	if (RUNNING_ON_VALGRIND)
+		return "valgrind has mappings of its own";
+	if (number_in("/proc/meminfo", "MemAvailable:") < NEEDED_KIB)
+		return "there is too little memory";
+	return has_guards() ? NULL : "every guard is a mapping here";
+}
+
 static void test_two_hundred_thousand_park_in_one_process(void **state)
 {
 	(void)state;
-#ifdef NR_TOLD
-	skip();
-#endif
-	if (RUNNING_ON_VALGRIND)
-		skip();
-	if (number_in("/proc/meminfo", "MemAvailable:") < NEEDED_KIB) {
-		print_message("# there is too little memory\n");
-		skip();
-	}
-	if (!has_guards()) {
-		print_message("# every guard is a mapping here\n");
-		skip();
-	}
 	park_all(&nr_engine_epoll);
 }
 
@@ -160,6 +160,12 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(test_two_hundred_thousand_park_in_one_process),
 	};
+	const char *why = obstacle();
 
+	if (why) {
+		/* Meson wants success beside a plan that skips all. */
+		printf("1..0 # SKIP %s\n", why);
+		return 0;
+	}
 	return RUN("parked", cases);
 }
