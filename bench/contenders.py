@@ -29,9 +29,9 @@ CONTENDERS = (
               "nothing but the system calls that the work needs"),
     Contender("bare io_uring", "limit", ("{bench}/bare_uring",),
               "liburing-dev", "the same, on a ring"),
-    Contender("naru uring", "naru", ("{bench}/naru_fiber", "uring"), "",
+    Contender("naru uring", "naru", ("{bench}/naru_server", "uring"), "",
               "a fiber for each conversation, its waiter io_uring"),
-    Contender("naru epoll", "naru", ("{bench}/naru_fiber", "epoll"), "",
+    Contender("naru epoll", "naru", ("{bench}/naru_server", "epoll"), "",
               "a fiber for each conversation, its waiter epoll"),
     Contender("libuv tuned", "peer", ("{bench}/uv_tuned",), "libuv1-dev",
               "`uv_try_write()` first, one static buffer"),
@@ -54,16 +54,22 @@ CONTENDERS = (
               "a kernel thread of 64 KiB for each connection, blocking calls"),
 )
 
+
+def limit(name, form):
+    return Contender(name, "limit", ("{bench}/bare", form), "", "")
+
+
+def model(name):
+    return Contender(name, "naru", ("{bench}/naru_server", name, "echo"),
+                     "", "")
+
+
 # The models of Naru and their limits: connections that come and go.
 MODELS = (
-    Contender("bare loop", "limit", ("{bench}/bare", "loop"), "", ""),
-    Contender("iterative", "naru", ("{bench}/naru_echo", "iterative"), "", ""),
-    Contender("bare fork", "limit", ("{bench}/bare", "fork"), "", ""),
-    Contender("process", "naru", ("{bench}/naru_echo", "process"), "", ""),
-    Contender("bare prefork", "limit", ("{bench}/bare", "prefork"), "", ""),
-    Contender("prefork", "naru", ("{bench}/naru_echo", "prefork"), "", ""),
-    Contender("thread", "naru", ("{bench}/naru_echo", "thread"), "", ""),
-    Contender("pool", "naru", ("{bench}/naru_echo", "pool"), "", ""),
+    limit("bare loop", "loop"), model("iterative"),
+    limit("bare fork", "fork"), model("process"),
+    limit("bare prefork", "prefork"), model("prefork"),
+    model("thread"), model("pool"),
 )
 
 

@@ -93,6 +93,24 @@ static int failed(struct nr_output *out, ssize_t sent)
 	return (int)sent;
 }
 
+/* Sends what is in the buffer as far as the kernel takes it until UNTIL. */
+static int send_pending(struct naru_conv *conv, int64_t until)
+{
+	struct nr_io *io = nr_strand_self()->io;
+	struct nr_output *out = &conv->out;
+	const struct iovec all = {out->data + out->begin,
+	                          out->end - out->begin};
+	ssize_t sent = conv->link.ops->send(&conv->link, io, &all, 1, until);
+
+	if (sent < 0)
+		return failed(out, sent);
+	out->total += (size_t)sent;
+	out->begin += (size_t)sent;
+	if (out->begin == out->end)
+		drop_buffer(conv);
+	return 0;
+}
+
 /* Sends once: the buffer, and what is left of IOV behind it. */
 static int send_some(struct naru_conv *conv, struct iovec *iov, int count,
                      int64_t until)
@@ -184,7 +202,7 @@ static int write_all(struct naru_conv *conv, struct iovec *iov, int count,
 		if (until < 0)
 			until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
 		err = left <= NARU_WRITE_WHOLE
-		              ? send_some(conv, NULL, 0, until)
+		              ? send_pending(conv, until)
 		              : send_some(conv, iov, count, until);
 		*taken += left - total_of(iov, count);
 		left = total_of(iov, count);
@@ -241,37 +259,16 @@ static int state(const struct nr_output *out)
 	return out->finished ? -EPIPE : 0;
 }
 
-/* Sends what is in the buffer as far as the kernel takes it until UNTIL. */
-static int send_pending(struct naru_conv *conv, struct nr_io *io, int64_t until)
-{
-	struct nr_output *out = &conv->out;
-	const struct iovec all = {out->data + out->begin,
-	                          out->end - out->begin};
-	ssize_t sent = conv->link.ops->send(&conv->link, io, &all, 1, until);
-
-	if (sent < 0)
-		return failed(out, sent);
-	out->total += (size_t)sent;
-	out->begin += (size_t)sent;
-	if (out->begin == out->end) {
-		io->ops->give_back(io, out->data);
-		out->data = NULL;
-		out->begin = out->end = 0;
-	}
-	return 0;
-}
-
 /* Sends what is in the buffer, until LIMIT at the longest. Mostly the kernel
  * takes it at once, and nobody has to know how long one would wait. */
 static int flush_locked(struct naru_conv *conv, int64_t limit)
 {
-	struct nr_io *io = nr_strand_self()->io;
 	struct nr_output *out = &conv->out;
 	int64_t until = 0;
 	int err = out->err;
 
 	while (err == 0 && out->end > out->begin) {
-		err = send_pending(conv, io, until);
+		err = send_pending(conv, until);
 		if (err == -ETIMEDOUT && until == 0) {
 			until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
 			until = nr_time_min(limit, until);

@@ -121,10 +121,8 @@ void nr_fiber_look(struct nr_fiber *self)
 static void set_timer(struct nr_fiber *self, int64_t until)
 {
 	self->until = until;
-	if (until < self->timer.at) {
+	if (until < self->timer.at)
 		nr_timers_set(&self->scheduler->timers, &self->timer, until);
-		self->timer.at = until;
-	}
 }
 
 static int park(struct nr_fiber *self, int64_t until, bool staying)
@@ -266,7 +264,6 @@ int nr_fiber_start(struct nr_scheduler *scheduler,
 		fiber->arg = memcpy(top, start->arg, start->size);
 	}
 	nr_timer_init(&fiber->timer);
-	fiber->timer.at = NR_NEVER;
 	nr_list_init(&fiber->called);
 	nr_io_fiber_init(&fiber->io, scheduler->engine);
 	nr_context_init(&fiber->context, stack.bottom,
@@ -424,22 +421,12 @@ static void read_mail(struct nr_scheduler *scheduler)
 
 /* Turns. */
 
-/* The thread sanitizer has a signal handled by whom it interrupted, after that
- * one's next call; a fiber may rest for long before it makes any. */
-#ifdef NR_TOLD_THREAD
-#define HOLD_SIGNALS() nr_thread_hold_signals()
-#define LET_SIGNALS()  nr_thread_let_signals()
-#else
-#define HOLD_SIGNALS() ((void)0)
-#define LET_SIGNALS()  ((void)0)
-#endif
-
 static void run_ready(struct nr_scheduler *scheduler)
 {
 	scheduler->budget = scheduler->ready;
 	if (scheduler->budget > 0 && scheduler->stall != NR_NEVER)
 		scheduler->resumed = nr_now_coarse();
-	HOLD_SIGNALS();
+	nr_thread_fibers_begin();
 	while (scheduler->budget > 0) {
 		struct nr_fiber *next = take_ready(scheduler);
 
@@ -451,7 +438,7 @@ static void run_ready(struct nr_scheduler *scheduler)
 			scheduler->ended = NULL;
 		}
 	}
-	LET_SIGNALS();
+	nr_thread_fibers_end();
 }
 
 static void run_timers(struct nr_scheduler *scheduler)

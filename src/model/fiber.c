@@ -11,7 +11,7 @@
 
 #include "base/assert.h"
 #include "base/time.h"
-#include "model/fiber.h"
+#include "model/fibers.h"
 #include "model/model.h"
 #include "os/os_file.h"
 #include "os/os_thread.h"
@@ -59,9 +59,9 @@ static void count_out(struct worker *worker)
 
 static void over(struct nr_fibers *fibers, const struct nr_accepted *accepted)
 {
-	(void)accepted;
 	struct worker *worker = nr_list_entry(fibers, struct worker, fibers);
 
+	(void)accepted;
 	count_out(worker);
 	atomic_store_explicit(&worker->full, 0, memory_order_relaxed);
 	fibers->host->wake(fibers->host);

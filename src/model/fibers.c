@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* What the models have in common that run conversations in fibers: see
- * fiber.h. */
+ * fibers.h. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "base/time.h"
 #include "conv/strand_fiber.h"
-#include "model/fiber.h"
+#include "model/fibers.h"
 #include "os/os_caller.h"
 #include "os/os_file.h"
 

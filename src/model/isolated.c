@@ -15,7 +15,7 @@
 
 #include "base/assert.h"
 #include "base/time.h"
-#include "model/fiber.h"
+#include "model/fibers.h"
 #include "model/isolated.h"
 #include "model/workers.h"
 #include "net/trace.h"

@@ -13,7 +13,7 @@
 
 #include "base/assert.h"
 #include "base/time.h"
-#include "model/fiber.h"
+#include "model/fibers.h"
 #include "os/os_file.h"
 #include "os/os_socket.h"
 #include "os/os_time.h"

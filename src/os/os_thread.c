@@ -38,9 +38,10 @@ static void fill_foreign(sigset_t *ret_set)
 	sigdelset(ret_set, SIGILL);
 }
 
+#if defined(__SANITIZE_THREAD__)
 static _Thread_local sigset_t held;
 
-void nr_thread_hold_signals(void)
+void nr_thread_fibers_begin(void)
 {
 	sigset_t foreign;
 
@@ -48,10 +49,11 @@ void nr_thread_hold_signals(void)
 	(void)pthread_sigmask(SIG_BLOCK, &foreign, &held);
 }
 
-void nr_thread_let_signals(void)
+void nr_thread_fibers_end(void)
 {
 	(void)pthread_sigmask(SIG_SETMASK, &held, NULL);
 }
+#endif
 
 int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
                     void *(*fn)(void *), void *arg)

@@ -22,10 +22,20 @@ int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
 /* Waits until the thread has ended, and gives back what it held. */
 void nr_thread_join(struct nr_thread thread);
 
-/* For the calling thread: keeps signals waiting, but for those of its own
- * faults; and lets them come again. */
-void nr_thread_hold_signals(void);
-void nr_thread_let_signals(void);
+/* Around what fibers the calling thread runs, for the thread sanitizer alone:
+ * it has a signal handled by whom it interrupted, after that one's next call,
+ * and a fiber may rest for long before it makes any. */
+#if defined(__SANITIZE_THREAD__)
+void nr_thread_fibers_begin(void);
+void nr_thread_fibers_end(void);
+#else
+static inline void nr_thread_fibers_begin(void)
+{
+}
+static inline void nr_thread_fibers_end(void)
+{
+}
+#endif
 
 /* A pointer of each thread, with what is called with it when the thread ends.
  * Written as static struct nr_thread_key key = NR_THREAD_KEY(fn). */

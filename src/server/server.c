@@ -278,8 +278,7 @@ int naru_server_run(struct naru_server *server)
 	                                    NR_LIFE_RUNNING))
 		return -EBUSY;
 	/* Whoever runs what its parent made, before a fork, also tidies it. */
-	if (server->owner != nr_process_id())
-		server->owner = nr_process_id();
+	server->owner = nr_process_id();
 	err = server->ops->start(&server->host, &server->model);
 	if (err < 0) {
 		server->life = NR_LIFE_OVER;

@@ -51,6 +51,16 @@ static struct crowd gather(const struct server *server, int count)
 	return crowd;
 }
 
+/* A server with a full crowd. */
+static struct server *serve_crowd(struct crowd *crowd)
+{
+	struct server *server =
+		server_start(talk_obey, NULL, NARU_OPTIONS(.workers = WORKERS));
+
+	*crowd = gather(server, CROWD);
+	return server;
+}
+
 static void leave(const struct crowd *crowd, int from, int to)
 {
 	int i;
@@ -168,9 +178,8 @@ static void test_killed_worker_loses_its_conversations_only(void **state)
 
 static void test_drain_waits_for_all_workers(void **state)
 {
-	struct server *server =
-		server_start(talk_obey, NULL, NARU_OPTIONS(.workers = WORKERS));
-	struct crowd crowd = gather(server, CROWD);
+	struct crowd crowd;
+	struct server *server = serve_crowd(&crowd);
 	int i;
 
 	(void)state;
@@ -191,9 +200,8 @@ static void test_drain_waits_for_all_workers(void **state)
 
 static void test_end_of_the_drain_cancels_in_all_workers(void **state)
 {
-	struct server *server =
-		server_start(talk_obey, NULL, NARU_OPTIONS(.workers = WORKERS));
-	struct crowd crowd = gather(server, CROWD);
+	struct crowd crowd;
+	struct server *server = serve_crowd(&crowd);
 	int i;
 
 	(void)state;
@@ -208,9 +216,8 @@ static void test_end_of_the_drain_cancels_in_all_workers(void **state)
 
 static void test_worker_that_dies_in_the_drain_is_not_replaced(void **state)
 {
-	struct server *server =
-		server_start(talk_obey, NULL, NARU_OPTIONS(.workers = WORKERS));
-	struct crowd crowd = gather(server, CROWD);
+	struct crowd crowd;
+	struct server *server = serve_crowd(&crowd);
 	int i;
 
 	(void)state;

@@ -178,19 +178,21 @@ static int try_model(int which)
 	naru_server_free(server);
 	if (result != 0)
 		printf("# it ended with %s\n", naru_errname(result));
-	printf("%sok %d - %s goes on behind urgent data\n",
-	       urgent ? "" : "not ", 2 * which + 1, models[which].name);
-	printf("%sok %d - %s goes on behind a descriptor\n",
-	       passed ? "" : "not ", 2 * which + 2, models[which].name);
+	printf("%sok 1 - %s goes on behind urgent data\n", urgent ? "" : "not ",
+	       models[which].name);
+	printf("%sok 2 - %s goes on behind a descriptor\n",
+	       passed ? "" : "not ", models[which].name);
 	return !urgent + !passed + (result != 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	int bad = 0;
-
-	printf("1..%d\n", 2 * MODELS);
-	for (int i = 0; i < MODELS; i++)
-		bad += try_model(i);
-	return bad > 0;
+	for (int i = 0; argc == 2 && i < MODELS; i++) {
+		if (strcmp(argv[1], models[i].name) == 0) {
+			printf("1..2\n");
+			return try_model(i) > 0;
+		}
+	}
+	(void)fprintf(stderr, "usage: pieces thread|fiber-uring|fiber-epoll\n");
+	return 2;
 }

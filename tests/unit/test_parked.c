@@ -10,8 +10,8 @@
 
 #include "base/time.h"
 #include "fiber/scheduler.h"
+#include "mappings.h"
 #include "os/os_time.h"
-#include "unit.h"
 
 #if defined(__has_include)
 #if __has_include(<valgrind/valgrind.h>)
@@ -67,19 +67,6 @@ static long number_in(const char *path, const char *name)
 			found = strtol(line + len, NULL, 10);
 	(void)fclose(file);
 	return found;
-}
-
-static long count_mappings(void)
-{
-	FILE *file = fopen("/proc/self/maps", "r");
-	long count = 0;
-	int letter;
-
-	assert_non_null(file);
-	while ((letter = fgetc(file)) != EOF)
-		count += letter == '\n';
-	(void)fclose(file);
-	return count;
 }
 
 static void start_all(struct nr_scheduler *scheduler, struct nr_fiber **fibers)

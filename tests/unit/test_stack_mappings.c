@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "fiber/context.h"
-#include "unit.h"
+#include "mappings.h"
 
 #if defined(__has_include)
 #if __has_include(<valgrind/valgrind.h>)
@@ -27,21 +27,7 @@
 #define MAPPINGS_ARE_OURS (!RUNNING_ON_VALGRIND)
 #endif
 
-#define KIB ((size_t)1024)
-
-/* How many mappings this process has. */
-static unsigned mappings(void)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	unsigned count = 0;
-	int c;
-
-	assert_non_null(maps);
-	while ((c = getc(maps)) != EOF)
-		count += c == '\n';
-	(void)fclose(maps);
-	return count;
-}
+#define KIB   ((size_t)1024)
 
 #define CROWD 200000
 
@@ -85,7 +71,7 @@ static void test_stacks_two_hundred_thousand_are_few_mappings(void **state)
 	crowd = calloc(CROWD, sizeof(*crowd));
 	assert_non_null(crowd);
 	assert_int_equal(nr_stacks_init(&stacks, 256 * KIB, CROWD), 0);
-	before = mappings();
+	before = count_mappings();
 	err = take_crowd(&stacks, crowd, &count);
 	if (stacks.no_guard_install) {
 		/* This kernel's guards are mappings, of which there are not
@@ -95,10 +81,10 @@ static void test_stacks_two_hundred_thousand_are_few_mappings(void **state)
 	} else {
 		assert_int_equal(err, 0);
 		assert_int_equal(nr_stacks_in_use(&stacks), CROWD);
-		assert_in_range(mappings(), before, before + 20);
+		assert_in_range(count_mappings(), before, before + 20);
 	}
 	give_crowd(&stacks, crowd, count);
-	assert_in_range(mappings(), before - 1, before + 2);
+	assert_in_range(count_mappings(), before - 1, before + 2);
 }
 
 static void test_stacks_running_out_of_mappings_is_told(void **state)
@@ -124,7 +110,7 @@ static void test_stacks_running_out_of_mappings_is_told(void **state)
 	assert_int_equal(nr_stacks_take(&stacks, &more), 0);
 	assert_int_equal(nr_stacks_take(&stacks, &more), err ? err : -EAGAIN);
 	give_crowd(&stacks, crowd, count);
-	assert_in_range(mappings(), 1, 1000);
+	assert_in_range(count_mappings(), 1, 1000);
 }
 
 int main(void)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Naru's fibers on one thread, with every default as it is: timeouts, limits
- * and the graceful end are all at work.
+ * Naru with its defaults as they are: timeouts, limits and the graceful end are
+ * all at work.
  *
- *     naru_fiber [uring|epoll] echo|lines
+ *     naru_server uring|epoll|MODEL echo|lines
  *
- * Prints its port when clients can come, and stops on SIGTERM. Without a
- * waiter's name, Naru chooses.
+ * The first two are fibers on one thread with that waiter. Prints its port when
+ * clients can come, and stops on SIGTERM.
  */
 #include <errno.h>
 #include <signal.h>
@@ -85,15 +85,37 @@ static void stop(int signo)
 	naru_server_stop(server, 0);
 }
 
-static int serve(enum naru_io io, naru_talk *talk)
+static const struct {
+	const char *name;
+	enum naru_model model;
+	enum naru_io io;
+} kinds[] = {
+	{"uring", NARU_FIBER, NARU_IO_URING},
+	{"epoll", NARU_FIBER, NARU_IO_EPOLL},
+	{"iterative", NARU_ITERATIVE, 0},
+	{"process", NARU_PROCESS, 0},
+	{"thread", NARU_THREAD, 0},
+	{"prefork", NARU_PREFORK, 0},
+	{"pool", NARU_POOL, 0},
+};
+
+/* What NAME stands for; false for nothing. */
+static bool find(const char *name, struct naru_options *options)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(kinds[i].name, name) != 0)
+			continue;
+		options->model = kinds[i].model;
+		options->io = kinds[i].io;
+		return true;
+	}
+	return false;
+}
+
+static int serve(const struct naru_options *options, naru_talk *talk)
 {
 	char endpoint[NARU_ADDR_TEXT];
-	int err =
-		naru_server_new(&server,
-	                        NARU_OPTIONS(.model = NARU_FIBER, .io = io,
-	                                     .workers = 1,
-	                                     .max_conversations = CONVERSATIONS,
-	                                     .message_limit = BENCH_LINE - 1));
+	int err = naru_server_new(&server, options);
 
 	if (err < 0)
 		return err;
@@ -113,22 +135,20 @@ static int serve(enum naru_io io, naru_talk *talk)
 
 int main(int argc, char **argv)
 {
-	const char *waiter = argc == 3 ? argv[1] : "";
-	const char *mode = argc == 2 ? argv[1] : NULL;
-	enum naru_io io = NARU_IO_AUTO;
-	bool lines;
+	struct naru_options options = {.size = sizeof(options),
+	                               .message_limit = BENCH_LINE - 1};
+	const char *usage = "naru_server uring|epoll|MODEL";
+	bool known = argc == 3 && find(argv[1], &options);
+	bool lines = bench_begin(usage, known ? argv[2] : NULL);
 	int err;
 
-	if (strcmp(waiter, "uring") == 0)
-		io = NARU_IO_URING;
-	else if (strcmp(waiter, "epoll") == 0)
-		io = NARU_IO_EPOLL;
-	if (io != NARU_IO_AUTO)
-		mode = argv[2];
-	lines = bench_begin("naru_fiber [uring|epoll]", mode);
-	err = serve(io, lines ? answer_lines : echo);
+	if (options.model == NARU_FIBER) {
+		options.workers = 1;
+		options.max_conversations = CONVERSATIONS;
+	}
+	err = serve(&options, lines ? answer_lines : echo);
 	if (err < 0 && err != -ECANCELED) {
-		fprintf(stderr, "naru_fiber: %s\n", naru_strerror(err));
+		fprintf(stderr, "naru_server: %s\n", naru_strerror(err));
 		return 1;
 	}
 	return 0;

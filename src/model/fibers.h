@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef NR_MODEL_FIBER_H
-#define NR_MODEL_FIBER_H
+#ifndef NR_MODEL_FIBERS_H
+#define NR_MODEL_FIBERS_H
 
 /* What the models have in common that run conversations in fibers. */
 
