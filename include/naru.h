@@ -27,7 +27,9 @@
 #include "naru/error.h"
 #include "naru/event.h"
 #include "naru/message.h"
+#include "naru/proxy.h"
 #include "naru/server.h"
 #include "naru/time.h"
+#include "naru/tls.h"
 
 #endif

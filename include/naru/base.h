@@ -60,6 +60,9 @@ struct naru_server;
 /* An address of a peer or of this machine. */
 struct naru_addr;
 
+/* Certificates and who is trusted: naru/tls.h. */
+struct naru_tls;
+
 /*
  * A talk: what the user writes. It converses with one peer through CONV and
  * returns when the conversation is over. ARG is what was given together with

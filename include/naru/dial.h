@@ -13,6 +13,13 @@
 
 NARU_BEGIN_DECLS
 
+/* Which header a dial sends before all else (the PROXY protocol). */
+enum naru_announce {
+	NARU_ANNOUNCE_NONE = 0,
+	NARU_ANNOUNCE_V1, /* a line of text */
+	NARU_ANNOUNCE_V2, /* binary */
+};
+
 /* Write them as NARU_DIAL_OPTIONS(.timeout_ms = 500); zero means the default.
  */
 struct naru_dial_options {
@@ -24,7 +31,29 @@ struct naru_dial_options {
 	naru_report *report;     /* told what happens; nobody */
 	void *report_arg;
 	int report_calls; /* also of each socket call (NARU_EVENT_CALL) */
-	int reserved;     /* zero; it takes the place of padding */
+	int fast_open;    /* nonzero to let the first bytes go with the
+	                     connection's first packet (RFC 7413), so that an
+	                     error may come as late as with the first wait; no */
+	const char *const *alternatives; /* further endpoints, ended by null,
+	                                    each dialled when those before it
+	                                    could not be reached; none */
+	unsigned tries; /* of the endpoint with its alternatives; 1 */
+	enum naru_announce announce; /* NARU_ANNOUNCE_NONE */
+	int64_t retry_ms;     /* pause before the second try, twice as long
+	                         before each further one, and shorter by a
+	                         random part of up to one half; 100 */
+	int64_t retry_max_ms; /* the longest pause; 10 seconds */
+	int64_t resolution_delay_ms; /* RFC 8305's, for IPv6 addresses while
+	                                only IPv4's are known; 50 */
+	int64_t attempt_delay_ms; /* RFC 8305's, from one attempt to the next;
+	                             250 */
+	int64_t keepalive_ms;     /* as in naru_options */
+	int64_t user_timeout_ms;  /* as in naru_options */
+	struct naru_conv *announce_for; /* whose peer is announced; null where
+	                                   the caller speaks for itself */
+	const struct naru_tls *tls;     /* of tls:// endpoints, and of
+	                                   naru_start_tls(); the defaults */
+	int64_t handshake_ms;           /* of TLS; 10 seconds */
 };
 #define NARU_DIAL_OPTIONS(...) NARU_STRUCT(naru_dial_options, __VA_ARGS__)
 

@@ -23,6 +23,14 @@ enum naru_error {
 	NARU_ERESOLVE,
 	/* The connection came back to the socket that asked for it. */
 	NARU_ESELF,
+	/* What came is no message of the framing. */
+	NARU_EFRAME,
+	/* A PROXY header is missing, or cannot be read. */
+	NARU_EPROXY,
+	/* TLS failed: its handshake, or what came under it. */
+	NARU_ETLS,
+	/* The peer's certificate is missing or not trusted. */
+	NARU_ECERT,
 };
 
 /*

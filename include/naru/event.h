@@ -68,6 +68,10 @@ enum naru_event_kind {
 	 * end the fault lies). Told from a signal handler: only what
 	 * signal-safety(7) lists may be called. */
 	NARU_EVENT_OVERFLOW,
+	/* What comes before a conversation is over: id, local, peer, call
+	 * ("PROXY", "TLS"), text (what was agreed; or what is wrong), result.
+	 * Where that is negative, there is no conversation. */
+	NARU_EVENT_HANDSHAKE,
 };
 
 /*

@@ -10,19 +10,69 @@
  * The errors of naru/bytes.h apply here as well.
  */
 
+#include <sys/types.h>
+
 #include "naru/base.h"
 
 NARU_BEGIN_DECLS
 
 /* How a message's end is found. */
 enum naru_framing_kind {
-	/*
-	 * A message ends with LF, or with CR LF; neither is part of it.
-	 * Sending adds LF. A line that was received is followed by a NUL, so
-	 * that it can be used as a C string where it contains none.
-	 */
+	/* A line. Its end is no part of the message. A line that was received
+	 * is followed by a NUL, so that it can be used as a C string where it
+	 * contains none. */
 	NARU_LINES,
+	/* A message ends with the bytes of DELIMITER, which are no part of it;
+	 * a NUL follows it as it does a line. */
+	NARU_DELIMITED,
+	/* A message's length stands before it. */
+	NARU_LENGTH_PREFIXED,
+	/* Every message has LIMIT bytes. */
+	NARU_FIXED_SIZE,
+	/* "5:hello,": decimal length, colon, message, comma. */
+	NARU_NETSTRINGS,
+	/* A function says where a message ends. */
+	NARU_CUSTOM,
 };
+
+/* Where a line ends, and what ends one that is sent. */
+enum naru_line_end {
+	/* At LF or CR LF; sent with LF. */
+	NARU_LINE_END_ANY = 0,
+	/* At LF: a CR before it belongs to the line; sent with LF. */
+	NARU_LINE_END_LF,
+	/* At CR LF; a CR or an LF alone is an error; sent with CR LF. */
+	NARU_LINE_END_CRLF,
+	/* At LF or CR LF; sent with CR LF. */
+	NARU_LINE_END_TOLERANT,
+};
+
+/* How a length is written. */
+enum naru_length {
+	NARU_LENGTH_U8 = 0,
+	NARU_LENGTH_U16, /* the highest byte first, "network order" */
+	NARU_LENGTH_U32,
+	NARU_LENGTH_U64,
+	NARU_LENGTH_U16_LE, /* the lowest byte first */
+	NARU_LENGTH_U32_LE,
+	NARU_LENGTH_U64_LE,
+	NARU_LENGTH_VARINT, /* LEB128: seven bits in a byte, lowest first */
+};
+
+/* The longest delimiter, and the most bytes before a length. */
+#define NARU_DELIMITER_MAX     16
+#define NARU_LENGTH_OFFSET_MAX 64
+
+/*
+ * Finds a message's end for NARU_CUSTOM, among the LEN bytes at DATA that have
+ * come of it so far, one at least. SEEN is the function's own, and 0 when a
+ * message begins: how many bytes it need not look at again.
+ *
+ * Returns how many bytes the message has, LEN at most; 0 for "more"; or a
+ * negated error, which naru_recv() returns.
+ */
+typedef ssize_t naru_scan(const char *data, size_t len, size_t *seen,
+                          void *arg);
 
 /*
  * A framing. Write it as NARU_FRAMING(.kind = NARU_LINES, .limit = 1000);
@@ -31,7 +81,19 @@ enum naru_framing_kind {
 struct naru_framing {
 	size_t size; /* of this struct; NARU_FRAMING fills it in */
 	enum naru_framing_kind kind;
+	enum naru_line_end line_end; /* of NARU_LINES */
 	size_t limit; /* bytes of the longest message; 65536 by default */
+	const char *delimiter;    /* of NARU_DELIMITED; it is copied */
+	size_t delimiter_len;     /* 1 to NARU_DELIMITER_MAX */
+	enum naru_length length;  /* of NARU_LENGTH_PREFIXED, as are: */
+	unsigned length_offset;   /* bytes before the length; 0 */
+	int length_counts_header; /* nonzero where the length counts all
+	                             that stands before the body as well */
+	int keep_header; /* nonzero where messages are received and sent with
+	                    what stands before the body; the length is filled
+	                    in. Always with an offset */
+	naru_scan *scan; /* of NARU_CUSTOM */
+	void *scan_arg;
 };
 #define NARU_FRAMING(...) NARU_STRUCT(naru_framing, __VA_ARGS__)
 

@@ -67,6 +67,16 @@ enum naru_family {
 	NARU_FAMILY_IPV6,
 };
 
+/* Who has to say, before all else, for whom it speaks (the PROXY protocol). */
+enum naru_proxy {
+	/* Nobody: a header would be taken for the client's own bytes. */
+	NARU_PROXY_NONE = 0,
+	/* All; who is not in naru_options.proxy_from is refused. */
+	NARU_PROXY_REQUIRED,
+	/* Those in naru_options.proxy_from; nobody else. */
+	NARU_PROXY_ALLOWED,
+};
+
 /*
  * The options of a server. Write them as NARU_OPTIONS(.model = NARU_POOL,
  * .workers = 8); zero means the default, which is given behind each.
@@ -108,6 +118,22 @@ struct naru_options {
 	                       to tell of a fiber whose stack is exhausted
 	                       (NARU_EVENT_OVERFLOW) before the program dies of
 	                       it; no */
+	const struct naru_tls *tls; /* of tls:// listeners, and of
+	                               naru_start_tls(); none. Its files are
+	                               read by naru_server_new() */
+	int64_t handshake_ms;   /* for what comes before a conversation, a PROXY
+	                           header and TLS's handshake; 10 seconds */
+	enum naru_proxy proxy;  /* NARU_PROXY_NONE */
+	const char *proxy_from; /* networks, "192.0.2.0/24,2001:db8::/32,unix";
+	                           all with NARU_PROXY_REQUIRED */
+	int64_t keepalive_ms;   /* how long a TCP connection is silent before
+	                           the system asks whether the peer is there
+	                           (SO_KEEPALIVE); it does not */
+	int64_t user_timeout_ms; /* how long what was sent over TCP may stay
+	                            unacknowledged (RFC 5482); the system's */
+	unsigned fast_open; /* connections that bring their first bytes with
+	                       them (RFC 7413) and may wait; none */
+	unsigned reserved;  /* zero */
 };
 #define NARU_OPTIONS(...) NARU_STRUCT(naru_options, __VA_ARGS__)
 

@@ -20,6 +20,13 @@ static const struct {
                                        "the name cannot be resolved now"},
 	[NARU_ESELF - NARU_ECUT] = {"NARU_ESELF",
                                     "the connection came back to itself"},
+	[NARU_EFRAME - NARU_ECUT] = {"NARU_EFRAME",
+                                     "what came is no message of the framing"},
+	[NARU_EPROXY - NARU_ECUT] = {"NARU_EPROXY",
+                                     "the PROXY header is missing or wrong"},
+	[NARU_ETLS - NARU_ECUT] = {"NARU_ETLS", "TLS failed"},
+	[NARU_ECERT - NARU_ECUT] = {"NARU_ECERT",
+                                    "the peer's certificate is not trusted"},
 };
 
 static const int count = sizeof(errors) / sizeof(errors[0]);

@@ -180,7 +180,7 @@ static int connect_told(struct dial *dial, int fd, const struct naru_addr *addr,
 static int try_addr(struct dial *dial, const struct naru_addr *addr,
                     int64_t until)
 {
-	const struct nr_transport *transport = nr_transport_of(addr);
+	const struct nr_transport *transport = dial->endpoint.transport;
 	int fd, err;
 
 	if (dial->has_source && naru_addr_kind(addr) != NARU_ADDR_UNIX &&
@@ -311,7 +311,7 @@ int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
 		free(dialled);
 		return connection.fd;
 	}
-	connection.transport = nr_transport_of(&connection.peer);
+	connection.transport = dial.endpoint.transport;
 	dialled->settings = nr_settings_default;
 	dialled->settings.report = dial.report;
 	nr_conv_begin(&dialled->conv, &connection, &dialled->settings);

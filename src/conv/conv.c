@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/time.h"
+#include "conv/opening.h"
 #include "net/addr.h"
 #include "os/os_socket.h"
 #include "os/os_time.h"
@@ -21,6 +22,7 @@ const struct nr_settings nr_settings_default = {
 		},
 	.memory_limit = (size_t)16 * 1024 * 1024,
 	.message_limit = 65536,
+	.handshake = 10 * NR_NS_PER_S,
 };
 
 #define LONG_NS NR_NS_PER_S
@@ -36,6 +38,7 @@ void nr_conv_begin(struct naru_conv *conv,
 	                 .serial = nr_handle_serial(),
 	                 .in_pieces = connection->transport->in_pieces,
 	                 .dialled = connection->dialled,
+	                 .transport = connection->transport,
 	                 .id = connection->id,
 	                 .report = &settings->report},
 		.settings = settings,
@@ -151,6 +154,24 @@ static int end_gracefully(struct naru_conv *conv)
 	return linger(conv);
 }
 
+/* Gives back all that a conversation without other strands holds. */
+static void give_back(struct naru_conv *conv)
+{
+	nr_output_fini(conv);
+	nr_input_fini(conv);
+	conv->link.ops->close(&conv->link);
+	conv->magic = 0;
+	nr_deferred_run(conv);
+	nr_mutex_fini(&conv->lock);
+	nr_arena_fini(&conv->arena);
+}
+
+void nr_conv_drop(struct naru_conv *conv)
+{
+	nr_assert_is(conv, NR_CONV_MAGIC);
+	give_back(conv);
+}
+
 int nr_conv_end(struct naru_conv *conv)
 {
 	int err;
@@ -161,13 +182,7 @@ int nr_conv_end(struct naru_conv *conv)
 	atomic_store(&conv->ending, !conv->link.dialled);
 	nr_companions_end(conv);
 	err = end_gracefully(conv);
-	nr_output_fini(conv);
-	nr_input_fini(conv);
-	conv->link.ops->close(&conv->link);
-	conv->magic = 0;
-	nr_deferred_run(conv);
-	nr_mutex_fini(&conv->lock);
-	nr_arena_fini(&conv->arena);
+	give_back(conv);
 	return err;
 }
 
@@ -210,29 +225,42 @@ static void report_end(struct naru_conv *conv, int result)
 		  });
 }
 
+/* A conversation that could be opened: talks, ends, reports. */
+static int hold(struct naru_conv *conv, naru_talk *talk, void *arg)
+{
+	int result, err;
+
+	report_begin(conv);
+	result = talk(conv, arg);
+	nr_strand_look();
+	err = nr_conv_end(conv);
+	if (result >= 0)
+		result = err;
+	report_end(conv, result);
+	return result;
+}
+
 int nr_conv_converse(const struct nr_connection *connection,
                      const struct nr_settings *settings, naru_talk *talk,
                      void *arg)
 {
 	struct nr_strand *self = nr_strand_self();
 	struct naru_conv conv;
-	int result, err;
+	int result;
 
 	nr_assert(!self->own);
 	nr_conv_begin(&conv, connection, settings);
 	conv.first = self;
 	nr_strand_own(self, &conv);
-	report_begin(&conv);
-	result = talk(&conv, arg);
-	nr_strand_look();
-	err = nr_conv_end(&conv);
+	result = nr_opening_accepted(&conv);
+	if (result == 0)
+		result = hold(&conv, talk, arg);
+	else
+		nr_conv_drop(&conv);
 	if (conv.cancelled)
 		self->ops->renew(self);
 	nr_strand_own(self, NULL);
 	self->wrote = false;
-	if (result >= 0)
-		result = err;
-	report_end(&conv, result);
 	return result;
 }
 

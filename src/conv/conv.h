@@ -28,6 +28,9 @@ struct nr_settings {
 	int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
 	size_t memory_limit;
 	size_t message_limit;
+	int64_t handshake;          /* in nanoseconds */
+	struct nr_tls *tls;         /* of TLS, or null */
+	struct nr_proxies *proxies; /* who sends PROXY headers, or null */
 	struct nr_report report;
 };
 
@@ -89,6 +92,9 @@ void nr_conv_begin(struct naru_conv *conv,
 /* Ends it gracefully (naru/conv.h says how) and gives back all that it held.
  * Returns 0, or why bytes were lost. */
 int nr_conv_end(struct naru_conv *conv);
+
+/* Closes one that could not be opened, and gives back all that it held. */
+void nr_conv_drop(struct naru_conv *conv);
 
 /* Breaks the connection off: receiving ends now, and the conversation's end
  * will be a reset. Any strand may call this. */

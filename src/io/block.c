@@ -148,6 +148,11 @@ static int block_wait(struct nr_io *io, struct nr_handle handle,
 	                what == NR_READABLE ? POLLIN : POLLOUT, until);
 }
 
+static int block_go_on(struct nr_io *io)
+{
+	return look(block_of(io));
+}
+
 void nr_io_block_init(struct nr_io_block *block, int server, int conversation)
 {
 	*block = (struct nr_io_block){.io.ops = &nr_io_block_ops,
@@ -161,6 +166,7 @@ const struct nr_io_ops nr_io_block_ops = {
 	.connect = nr_io_connect,
 	.wait = block_wait,
 	.sleep = block_sleep,
+	.go_on = block_go_on,
 	.lend = block_lend,
 	.give_back = block_give_back,
 };

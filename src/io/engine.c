@@ -53,6 +53,11 @@ int nr_engine_sleep(struct nr_io *io, int64_t until)
 	return err == -ETIMEDOUT ? 0 : err;
 }
 
+int nr_engine_pass_on(struct nr_io *io)
+{
+	return nr_engine_go_on(nr_io_fiber_of(io));
+}
+
 char *nr_engine_take_buffer(struct nr_engine *engine)
 {
 	struct nr_buffer *buffer = engine->spare;

@@ -108,6 +108,7 @@ static inline struct nr_io_fiber *nr_io_fiber_of(struct nr_io *io)
 	return nr_list_entry(io, struct nr_io_fiber, io);
 }
 int nr_engine_sleep(struct nr_io *io, int64_t until);
+int nr_engine_pass_on(struct nr_io *io);
 char *nr_engine_lend(struct nr_io *io);
 void nr_engine_give_back(struct nr_io *io, char *buffer);
 

@@ -394,6 +394,7 @@ static const struct nr_io_ops epoll_io = {
 	.wait = epoll_wait_for,
 	.sleep = nr_engine_sleep,
 	.lend = nr_engine_lend,
+	.go_on = nr_engine_pass_on,
 	.give_back = nr_engine_give_back,
 };
 

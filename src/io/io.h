@@ -84,6 +84,10 @@ struct nr_io_ops {
 	/* Waits until UNTIL, and returns 0 then. */
 	int (*sleep)(struct nr_io *io, int64_t until);
 
+	/* For a caller that goes on without having waited: now and then it
+	 * lets the others have their turn. 0 or -ECANCELED. */
+	int (*go_on)(struct nr_io *io);
+
 	/* A buffer of NR_BUFFER_SIZE bytes to write into, or null. */
 	char *(*lend)(struct nr_io *io);
 

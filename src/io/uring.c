@@ -513,6 +513,7 @@ static const struct nr_io_ops uring_io = {
 	.wait = uring_wait,
 	.sleep = nr_engine_sleep,
 	.lend = nr_engine_lend,
+	.go_on = nr_engine_pass_on,
 	.give_back = nr_engine_give_back,
 };
 

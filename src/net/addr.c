@@ -151,19 +151,18 @@ int naru_addr_format(const struct naru_addr *addr, char *buf, size_t size)
 	return n < 0 || (size_t)n >= size ? -ENOSPC : n;
 }
 
-int nr_addr_endpoint(const struct naru_addr *addr, char *buf, size_t size)
+int nr_addr_endpoint(const struct naru_addr *addr, const char *scheme,
+                     char *buf, size_t size)
 {
-	static const char scheme[] = "tcp://";
-	const size_t skip = sizeof(scheme) - 1;
-	int n;
+	int skip, n;
 
 	if (naru_addr_kind(addr) == NARU_ADDR_UNIX)
 		return naru_addr_format(addr, buf, size);
-	if (!buf || size <= skip)
+	skip = buf ? snprintf(buf, size, "%s://", scheme) : 0;
+	if (skip <= 0 || (size_t)skip >= size)
 		return -ENOSPC;
-	memcpy(buf, scheme, skip);
-	n = naru_addr_format(addr, buf + skip, size - skip);
-	return n < 0 ? n : n + (int)skip;
+	n = naru_addr_format(addr, buf + skip, size - (size_t)skip);
+	return n < 0 ? n : n + skip;
 }
 
 const char *nr_addr_text(const struct naru_addr *addr,

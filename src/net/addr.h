@@ -33,9 +33,10 @@ void nr_addr_set_port(struct naru_addr *addr, unsigned port);
  * no unix socket. */
 const char *nr_addr_path(const struct naru_addr *addr);
 
-/* Writes ADDR as an endpoint: "tcp://127.0.0.1:80", "unix:/run/x". Otherwise
- * like naru_addr_format(). */
-int nr_addr_endpoint(const struct naru_addr *addr, char *buf, size_t size);
+/* Writes ADDR as an endpoint of the transport SCHEME: "tcp://127.0.0.1:80",
+ * "unix:/run/x". Otherwise like naru_addr_format(). */
+int nr_addr_endpoint(const struct naru_addr *addr, const char *scheme,
+                     char *buf, size_t size);
 
 /* The text of ADDR, in BUF, for logs: never fails, and where it does not fit
  * it is "?". */

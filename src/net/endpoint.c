@@ -160,12 +160,11 @@ static bool is_all_digits(struct nr_cursor text)
 	return true;
 }
 
-static bool read_tcp(struct reading *reading, bool bare)
+static bool read_ip(struct reading *reading, bool bare)
 {
 	struct nr_cursor *cursor = &reading->cursor;
 	struct nr_cursor host = *cursor;
 
-	reading->endpoint.transport = &nr_transport_tcp;
 	reading->endpoint.port = NR_PORT_DEFAULT;
 	if (nr_cursor_left(cursor) == 0)
 		return wrong(reading, cursor->at, "a host is missing");
@@ -213,17 +212,31 @@ static bool read_unix(struct reading *reading)
 	return true;
 }
 
+/* Transports over IP, as endpoints name them. */
+static const struct {
+	const char *scheme;
+	const struct nr_transport *transport;
+} schemes[] = {
+	{"tcp://", &nr_transport_tcp},
+};
+
 static bool read_endpoint(struct reading *reading)
 {
 	struct nr_cursor *cursor = &reading->cursor;
 	const char *mark;
 
+	reading->endpoint.transport = &nr_transport_tcp;
+
 	if (nr_cursor_left(cursor) == 0)
 		return wrong(reading, cursor->at, "the endpoint is empty");
 	if (nr_cursor_take(cursor, "unix:"))
 		return read_unix(reading);
-	if (nr_cursor_take(cursor, "tcp://"))
-		return read_tcp(reading, false);
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		if (!nr_cursor_take(cursor, schemes[i].scheme))
+			continue;
+		reading->endpoint.transport = schemes[i].transport;
+		return read_ip(reading, false);
+	}
 	mark = memmem(cursor->at, nr_cursor_left(cursor), "://", 3);
 	if (mark)
 		return wrong(reading, cursor->at,
@@ -231,7 +244,7 @@ static bool read_endpoint(struct reading *reading)
 	if (*cursor->at == '/')
 		return wrong(reading, cursor->at,
 		             "a unix socket's path stands behind unix:");
-	return read_tcp(reading, true);
+	return read_ip(reading, true);
 }
 
 int nr_endpoint_parse(const char *text, struct nr_endpoint *ret_endpoint,

@@ -67,9 +67,3 @@ const struct nr_transport nr_transport_tcp = {
 	.listen = tcp_listen,
 	.open = tcp_open,
 };
-
-const struct nr_transport *nr_transport_of(const struct naru_addr *addr)
-{
-	return naru_addr_kind(addr) == NARU_ADDR_UNIX ? &nr_transport_unix
-	                                              : &nr_transport_tcp;
-}

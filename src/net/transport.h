@@ -46,6 +46,8 @@ struct nr_link {
 	bool dialled;    /* we asked for it, not the peer */
 	uint64_t id;     /* the conversation's */
 	const struct nr_report *report;
+	const struct nr_transport *transport;
+	void *state; /* the operations' own, or null */
 };
 
 struct nr_listen {
@@ -57,6 +59,7 @@ struct nr_transport {
 	const char *name;
 	const struct nr_link_ops *link;
 	bool in_pieces; /* its sockets are read so, see io/io.h */
+	bool secure;    /* TLS's handshake comes before a conversation */
 
 	/* A socket that listens on ADDR, whose port 0 the system replaces. */
 	int (*listen)(const struct naru_addr *addr,
@@ -71,8 +74,5 @@ struct nr_transport {
 
 extern const struct nr_transport nr_transport_tcp;
 extern const struct nr_transport nr_transport_unix;
-
-/* The transport that ADDR belongs to. */
-const struct nr_transport *nr_transport_of(const struct naru_addr *addr);
 
 #endif

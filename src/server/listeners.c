@@ -65,10 +65,11 @@ static void close_listener(struct nr_listener *listener)
 }
 
 /* Makes the next listener, on ADDR, whose port 0 is replaced. */
-static int open_listener(struct naru_server *server, struct naru_addr *addr)
+static int open_listener(struct naru_server *server,
+                         const struct nr_transport *transport,
+                         struct naru_addr *addr)
 {
 	struct nr_listener *listener;
-	const struct nr_transport *transport = nr_transport_of(addr);
 	const struct nr_listen listen = {server->options.backlog,
 	                                 &server->settings.report};
 	int fd, err = 0;
@@ -135,7 +136,7 @@ static int open_all(struct naru_server *server,
 		struct naru_addr addr = addrs[i];
 
 		nr_addr_set_port(&addr, port);
-		err = open_listener(server, &addr);
+		err = open_listener(server, endpoint->transport, &addr);
 		if (is_missing_family(endpoint, err) && missing < count - 1) {
 			missing++;
 			continue;

@@ -192,7 +192,9 @@ int naru_server_endpoint(struct naru_server *server, unsigned index, char *buf,
 		return -EINVAL;
 	if (index >= server->listener_count)
 		return -ENOENT;
-	return nr_addr_endpoint(&server->listeners[index].addr, buf, size);
+	return nr_addr_endpoint(&server->listeners[index].addr,
+	                        server->listeners[index].transport->name, buf,
+	                        size);
 }
 
 /* Waits until something happens or UNTIL has come. */

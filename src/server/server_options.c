@@ -47,7 +47,7 @@ static bool in_range(const struct naru_options *options, bool fiber)
 	       options->family <= NARU_FAMILY_IPV6 && options->idle_ms >= 0 &&
 	       options->message_ms >= 0 && options->write_ms >= 0 &&
 	       options->end_ms >= 0 && options->stall_ms >= 0 &&
-	       options->io <= NARU_IO_EPOLL;
+	       options->io <= NARU_IO_EPOLL && options->handshake_ms >= 0;
 }
 
 static void set_timeout(struct nr_settings *settings, enum naru_timeout which,
@@ -69,6 +69,7 @@ static void take_back(struct naru_options *options,
 	options->message_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_MESSAGE]);
 	options->write_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_WRITE]);
 	options->end_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_END]);
+	options->handshake_ms = nr_ms_from_ns(settings->handshake);
 }
 
 static void take_defaults(struct naru_options *options,
@@ -115,6 +116,8 @@ int nr_server_take_options(struct naru_server *server,
 	set_timeout(settings, NARU_TIMEOUT_MESSAGE, options->message_ms);
 	set_timeout(settings, NARU_TIMEOUT_WRITE, options->write_ms);
 	set_timeout(settings, NARU_TIMEOUT_END, options->end_ms);
+	if (options->handshake_ms > 0)
+		settings->handshake = nr_ns_from_ms(options->handshake_ms);
 	take_back(options, settings);
 	settings->report =
 		(struct nr_report){options->report, options->report_arg,

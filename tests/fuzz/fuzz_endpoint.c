@@ -62,7 +62,8 @@ static void check_unix(const struct nr_endpoint *endpoint)
 	struct nr_endpoint_error error;
 
 	MUST(naru_addr_kind(&endpoint->local) == NARU_ADDR_UNIX);
-	MUST(nr_addr_endpoint(&endpoint->local, text, sizeof(text)) > 5);
+	MUST(nr_addr_endpoint(&endpoint->local, "unix", text, sizeof(text)) >
+	     5);
 	/* Escapes are for logs; they are not read back. */
 	if (strchr(text, '\\'))
 		return;

@@ -34,7 +34,7 @@ static void assert_texts(const struct naru_addr *addr, const char *text,
 	assert_string_equal(buf, text);
 	assert_int_equal(naru_addr_host(addr, buf, sizeof(buf)), strlen(host));
 	assert_string_equal(buf, host);
-	assert_int_equal(nr_addr_endpoint(addr, buf, sizeof(buf)),
+	assert_int_equal(nr_addr_endpoint(addr, "tcp", buf, sizeof(buf)),
 	                 strlen(endpoint));
 	assert_string_equal(buf, endpoint);
 }
@@ -108,8 +108,8 @@ static void test_small_buffer_gives_enospc(void **state)
 	assert_int_equal(naru_addr_format(&addr, buf, 13), 12);
 	assert_int_equal(naru_addr_host(&addr, buf, 9), -ENOSPC);
 	assert_int_equal(naru_addr_host(&addr, buf, 10), 9);
-	assert_int_equal(nr_addr_endpoint(&addr, buf, 18), -ENOSPC);
-	assert_int_equal(nr_addr_endpoint(&addr, buf, 19), 18);
+	assert_int_equal(nr_addr_endpoint(&addr, "tcp", buf, 18), -ENOSPC);
+	assert_int_equal(nr_addr_endpoint(&addr, "tcp", buf, 19), 18);
 	assert_int_equal(naru_addr_format(&addr, NULL, 0), -ENOSPC);
 }
 

@@ -486,6 +486,20 @@ static void show_error(struct nr_tool_log *log, const struct naru_event *event)
 		            naru_strerror(event->result));
 }
 
+static void show_handshake(const struct nr_tool_log *log,
+                           const struct naru_event *event)
+{
+	char peer[NARU_ADDR_TEXT] = "?";
+
+	if (event->peer)
+		nr_tool_addr_text(peer, event->peer);
+	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS, "%s with %s: %s%s%s",
+	            event->call ? event->call : "?", peer,
+	            event->text ? event->text : "",
+	            event->result < 0 ? ": " : "",
+	            event->result < 0 ? naru_strerror(event->result) : "");
+}
+
 void nr_tool_log_event(const struct naru_event *event, void *arg)
 {
 	struct nr_tool_log *log = arg;
@@ -533,6 +547,9 @@ void nr_tool_log_event(const struct naru_event *event, void *arg)
 		return;
 	case NARU_EVENT_OVERFLOW:
 		show_overflow(log, event);
+		return;
+	case NARU_EVENT_HANDSHAKE:
+		show_handshake(log, event);
 		return;
 	case NARU_EVENT_WAITER: /* for the line that says who is ready */
 		return;

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NARU_TLS_H
+#define NARU_TLS_H
+
+/*
+ * TLS 1.2 (RFC 5246) and 1.3 (RFC 8446) on both sides: endpoints that begin
+ * with tls://, and naru_start_tls() for protocols that change over in the
+ * middle.
+ */
+
+#include "naru/base.h"
+
+NARU_BEGIN_DECLS
+
+/* A certificate with those that lead to its issuer, and its key. */
+struct naru_tls_certificate {
+	const char *chain; /* a PEM file, the own certificate first */
+	const char *key;   /* a PEM file; null where CHAIN has it as well */
+};
+
+/* What is asked of the peer's certificate. */
+enum naru_tls_verify {
+	/* Of a server's: NARU_TLS_REQUIRED; of a client's: NARU_TLS_NONE. */
+	NARU_TLS_VERIFY_DEFAULT = 0,
+	/* Nothing: anybody may be at the other end. */
+	NARU_TLS_NONE,
+	/* Of a client's: that it can be trusted, where there is one. */
+	NARU_TLS_OPTIONAL,
+	/* That there is one, that it can be trusted, and, of a server's, that
+	 * it is made out to the name that was called (RFC 6125). */
+	NARU_TLS_REQUIRED,
+};
+
+/* Write it as NARU_TLS(.certificate.chain = "server.pem"); zero means the
+ * default. */
+struct naru_tls {
+	size_t size; /* of this struct; NARU_TLS fills it in */
+	struct naru_tls_certificate certificate;   /* a server needs one */
+	const struct naru_tls_certificate *others; /* of which the one is shown
+	                          that is made out to the name that the client
+	                          asks for (SNI, RFC 6066); none */
+	unsigned other_count;
+	enum naru_tls_verify verify;
+	const char *ca; /* a PEM file of who is trusted; the system's store */
+	const char *const *alpn; /* protocols (RFC 7301), ended by null, the
+	                            preferred first; none */
+	const char *server_name; /* of a dial: the name to ask for and to
+	                            verify; the endpoint's host */
+	const char *pin; /* what the peer's public key must be: "sha256//" and
+	                    the base64 of its digest (RFC 7469), several
+	                    with ";" between; any */
+};
+#define NARU_TLS(...) NARU_STRUCT(naru_tls, __VA_ARGS__)
+
+/* What a handshake has agreed on. Texts are never null and may be empty. */
+struct naru_tls_info {
+	const char *version;     /* "TLSv1.3" */
+	const char *cipher;      /* "TLS_AES_256_GCM_SHA384" */
+	const char *alpn;        /* "h2" */
+	const char *server_name; /* that the client asked for */
+	const char *peer_name;   /* the peer's, verified: of its certificate */
+	const char *subject;     /* of the peer's certificate, RFC 2253 */
+	const char *issuer;
+	const char *expires; /* "2027-01-31T12:00:00Z" */
+	int verified;        /* whether the certificate can be trusted */
+	int resumed;         /* whether an earlier session goes on */
+};
+
+/*
+ * What CONV's TLS has agreed on; it belongs to the conversation. Null where
+ * there is no TLS. Never fails.
+ */
+const struct naru_tls_info *naru_tls_info(struct naru_conv *conv);
+
+/*
+ * Changes over to TLS in the middle of a conversation (STARTTLS): sends what
+ * was written, then holds the handshake, under the handshake's timeout. All
+ * that follows is under TLS. With the options that the server or the dial was
+ * given.
+ *
+ * Returns 0; -NARU_ETLS or -NARU_ECERT where the handshake failed, after which
+ * nothing more can be received or sent; -EBUSY, with nothing done, where bytes
+ * were received that nobody has read: they came without TLS, and must not be
+ * taken for what came under it; -EALREADY under TLS; -EOPNOTSUPP where the
+ * server has no certificate, or the transport no stream.
+ */
+NARU_RESULT int naru_start_tls(struct naru_conv *conv);
+
+/*
+ * Reads the files of naru_options.tls anew: handshakes from now on, in every
+ * process and thread of SERVER, use what is in them then. Conversations that
+ * run keep what they agreed on. Any thread; not in a signal handler.
+ *
+ * Returns 0, or why a file cannot be used (it is reported, too), with nothing
+ * changed; -EOPNOTSUPP where the server has no certificate.
+ */
+NARU_RESULT int naru_server_reload_tls(struct naru_server *server);
+
+NARU_END_DECLS
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_CONV_OPENING_H
+#define NR_CONV_OPENING_H
+
+/*
+ * What comes on a connection before its conversation begins: a PROXY header,
+ * and TLS's handshake. Whoever will hold the conversation does it, never the
+ * accepting strand, and under a time of its own.
+ */
+
+#include <stdint.h>
+
+struct naru_conv;
+
+/* Opens CONV, which was accepted, as its settings and its transport ask for.
+ * What fails is reported (NARU_EVENT_HANDSHAKE). 0 or an error. */
+int nr_opening_accepted(struct naru_conv *conv);
+
+#endif
