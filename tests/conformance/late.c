@@ -296,6 +296,7 @@ static void test_stop_cancels_a_strand_that_ends_with_output(void **state)
 {
 	struct setup setup = {
 		.listener = {{.talk = talk_leave_stuck}},
+		.options = NARU_OPTIONS(.end_ms = 200),
 		.after_run = close_left_behind,
 	};
 	int listener = client_listen(far_endpoint, sizeof(far_endpoint));

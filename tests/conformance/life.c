@@ -566,6 +566,8 @@ static void test_workers_are_replaced_each_time(void **state)
 		assert_int_equal(kill(worker_of(fd), SIGKILL), 0);
 		client_expect_gone(fd);
 		close(fd);
+		/* Until that is known, the next may be handed to the dead. */
+		wait_seen(NARU_EVENT_LOST, i + 1);
 	}
 	fd = client_connect(server->endpoint[0]);
 	client_say(fd, "served\n");
