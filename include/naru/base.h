@@ -60,6 +60,9 @@ struct naru_server;
 /* An address of a peer or of this machine. */
 struct naru_addr;
 
+/* How messages are found in a stream of bytes: naru/message.h. */
+struct naru_framing;
+
 /* Certificates and who is trusted: naru/tls.h. */
 struct naru_tls;
 

@@ -54,6 +54,8 @@ struct naru_dial_options {
 	const struct naru_tls *tls;     /* of tls:// endpoints, and of
 	                                   naru_start_tls(); the defaults */
 	int64_t handshake_ms;           /* of TLS; 10 seconds */
+	const struct naru_framing *framing; /* of the conversation at first,
+	                                       copied; lines */
 };
 #define NARU_DIAL_OPTIONS(...) NARU_STRUCT(naru_dial_options, __VA_ARGS__)
 

@@ -18,20 +18,20 @@ NARU_BEGIN_DECLS
 
 /* How a message's end is found. */
 enum naru_framing_kind {
-	/* A line. Its end is no part of the message. A line that was received
-	 * is followed by a NUL, so that it can be used as a C string where it
-	 * contains none. */
+	/* A line. Its end is no part of the message. */
 	NARU_LINES,
-	/* A message ends with the bytes of DELIMITER, which are no part of it;
-	 * a NUL follows it as it does a line. */
+	/* A message ends with the bytes of DELIMITER, which are no part of
+	 * it. */
 	NARU_DELIMITED,
 	/* A message's length stands before it. */
 	NARU_LENGTH_PREFIXED,
 	/* Every message has LIMIT bytes. */
 	NARU_FIXED_SIZE,
-	/* "5:hello,": decimal length, colon, message, comma. */
+	/* "5:hello,": a length in decimal digits without leading zeros, a
+	 * colon, the message, a comma. */
 	NARU_NETSTRINGS,
-	/* A function says where a message ends. */
+	/* A function says where a message ends. Its framing is a part of it:
+	 * it is sent as it is. */
 	NARU_CUSTOM,
 };
 
@@ -56,7 +56,9 @@ enum naru_length {
 	NARU_LENGTH_U16_LE, /* the lowest byte first */
 	NARU_LENGTH_U32_LE,
 	NARU_LENGTH_U64_LE,
-	NARU_LENGTH_VARINT, /* LEB128: seven bits in a byte, lowest first */
+	NARU_LENGTH_VARINT, /* LEB128: seven bits in a byte, lowest first, the
+	                       eighth set where another follows; at most ten
+	                       bytes and 64 bits */
 };
 
 /* The longest delimiter, and the most bytes before a length. */
@@ -65,24 +67,30 @@ enum naru_length {
 
 /*
  * Finds a message's end for NARU_CUSTOM, among the LEN bytes at DATA that have
- * come of it so far, one at least. SEEN is the function's own, and 0 when a
- * message begins: how many bytes it need not look at again.
+ * come of it so far and of what follows it: one at least, and never more than
+ * the framing's limit. SEEN is the function's own, and 0 when a message
+ * begins: how many bytes it need not look at again. DATA may be elsewhere with
+ * each call. It must not wait, nor use the conversation.
+ *
+ * What it says of a message may not depend on how many bytes there are of what
+ * follows.
  *
  * Returns how many bytes the message has, LEN at most; 0 for "more"; or a
- * negated error, which naru_recv() returns.
+ * negated error, which naru_recv() returns. After that SEEN is 0 again.
  */
 typedef ssize_t naru_scan(const char *data, size_t len, size_t *seen,
                           void *arg);
 
 /*
  * A framing. Write it as NARU_FRAMING(.kind = NARU_LINES, .limit = 1000);
- * zero means the default.
+ * zero means the default. A field that its kind has no use for must be zero.
  */
 struct naru_framing {
 	size_t size; /* of this struct; NARU_FRAMING fills it in */
 	enum naru_framing_kind kind;
 	enum naru_line_end line_end; /* of NARU_LINES */
-	size_t limit; /* bytes of the longest message; 65536 by default */
+	size_t limit; /* bytes of the longest message, as naru_recv() shows it;
+	                 65536 by default. NARU_FIXED_SIZE has none */
 	const char *delimiter;    /* of NARU_DELIMITED; it is copied */
 	size_t delimiter_len;     /* 1 to NARU_DELIMITER_MAX */
 	enum naru_length length;  /* of NARU_LENGTH_PREFIXED, as are: */
@@ -90,18 +98,24 @@ struct naru_framing {
 	int length_counts_header; /* nonzero where the length counts all
 	                             that stands before the body as well */
 	int keep_header; /* nonzero where messages are received and sent with
-	                    what stands before the body; the length is filled
-	                    in. Always with an offset */
+	                    what stands before the body, and the limit counts
+	                    it; the length is filled in. Always with an
+	                    offset */
 	naru_scan *scan; /* of NARU_CUSTOM */
-	void *scan_arg;
+	void *scan_arg;  /* that it is called with */
 };
 #define NARU_FRAMING(...) NARU_STRUCT(naru_framing, __VA_ARGS__)
 
 /* The most that a framing's limit may be: 1 GiB. */
 #define NARU_MESSAGE_MAX (1u << 30)
 
-/* A view of a message: LEN bytes at DATA, in the conversation's own buffer.
- * It is valid until the next call that receives. */
+/*
+ * A view of a message: LEN bytes at DATA, in the conversation's own buffer.
+ * It is valid until the next call that receives.
+ *
+ * Behind a line, a delimited message and a netstring stands a NUL, in the place
+ * of their end, so that they can be used as C strings where they contain none.
+ */
 struct naru_msg {
 	const char *data;
 	size_t len;
@@ -109,11 +123,16 @@ struct naru_msg {
 
 /*
  * Sets the framing of what is received and sent from here on; bytes that are
- * here already and not yet received are read under the new one. The default
- * is NARU_LINES. Does not wait.
+ * here already and not yet received are read under the new one. FRAMING is
+ * copied. A conversation begins with its server's or dial's, or else with
+ * NARU_LINES. Does not wait. A send that timed out half-way is to be repeated
+ * before.
  *
- * Returns 0, or -EINVAL for an unknown kind or a limit over
- * NARU_MESSAGE_MAX.
+ * Returns 0, -EINVAL where FRAMING cannot be (an unknown kind, a limit over
+ * NARU_MESSAGE_MAX, a delimiter of no bytes or too many, an offset over
+ * NARU_LENGTH_OFFSET_MAX, a limit that is shorter than the header, no scan, a
+ * field of another kind), or -E2BIG where it sets a field that this library is
+ * too old to know; then all is as it was.
  */
 NARU_RESULT int naru_set_framing(struct naru_conv *conv,
                                  const struct naru_framing *framing);
@@ -124,8 +143,13 @@ NARU_RESULT int naru_set_framing(struct naru_conv *conv,
  *
  * Returns 1 and the message in RET_MSG; 0 when the peer has finished after a
  * whole message; -NARU_ECUT when it finished inside one; -NARU_ETOOBIG when
- * the message is over the limit. After any error the bytes that came are
- * still there: for naru_recv() again, or for naru_read().
+ * the message is over the limit, as soon as that is known and before there is
+ * memory for it; -NARU_EFRAME when what came is no message of the framing: a
+ * CR or an LF alone, a length that is less than what it counts or has more than
+ * 64 bits, a netstring without its digits, colon or comma; what a scan
+ * returned, or -EINVAL where that cannot be. After any error the bytes that
+ * came are still there: for naru_recv() again, under another framing maybe, or
+ * for naru_read().
  */
 NARU_RESULT int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg);
 
@@ -133,9 +157,17 @@ NARU_RESULT int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg);
  * Sends one message of LEN bytes at DATA; the framing is added. Waits only
  * when the buffer is full, like naru_write(), whose promises hold here too.
  *
+ * A message with its header (keep_header) has room for the length where that
+ * stands, and what is there does not matter. Only of NARU_LENGTH_VARINT it
+ * must be a number itself, which is replaced by the right one and the bytes
+ * that that one needs.
+ *
  * Returns 0; -NARU_ETOOBIG, with nothing sent, when LEN is over the framing's
- * limit; -EINVAL, with nothing sent, when the message cannot be told apart
- * from two: a line with LF in it.
+ * limit or over what its length can say; -EINVAL, with nothing sent, when the
+ * message would not arrive as this one: a line with LF in it (or, with
+ * NARU_LINE_END_CRLF, CR), a message with the delimiter in it or with a
+ * beginning of it at its end that brings it about too early, one that is not
+ * of the fixed size, one without its header.
  */
 NARU_RESULT int naru_send(struct naru_conv *conv, const void *data, size_t len);
 

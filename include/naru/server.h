@@ -134,6 +134,9 @@ struct naru_options {
 	unsigned fast_open; /* connections that bring their first bytes with
 	                       them (RFC 7413) and may wait; none */
 	unsigned reserved;  /* zero */
+	const struct naru_framing *framing; /* of conversations at first, copied
+	                       by naru_server_new(); where it names no limit,
+	                       that is message_limit; lines */
 };
 #define NARU_OPTIONS(...) NARU_STRUCT(naru_options, __VA_ARGS__)
 

@@ -50,3 +50,38 @@ enum nr_number nr_cursor_number(struct nr_cursor *cursor, uint64_t most,
 	*ret_number = number;
 	return NR_NUMBER_OK;
 }
+
+bool nr_cursor_unsigned(struct nr_cursor *cursor, unsigned width,
+                        bool high_first, uint64_t *ret_number)
+{
+	uint64_t number = 0;
+
+	nr_assert(width <= sizeof(number));
+	if (nr_cursor_left(cursor) < width)
+		return false;
+	for (unsigned i = 0; i < width; i++) {
+		unsigned at = high_first ? i : width - 1 - i;
+
+		number = number << 8 | (unsigned char)cursor->at[at];
+	}
+	cursor->at += width;
+	*ret_number = number;
+	return true;
+}
+
+enum nr_varint_end nr_cursor_varint(struct nr_cursor *cursor,
+                                    struct nr_varint *so_far)
+{
+	while (cursor->at < cursor->end) {
+		unsigned byte = (unsigned char)*cursor->at++;
+		unsigned shift = 7 * so_far->count++;
+
+		/* Of the tenth byte, one bit is left. */
+		if (so_far->count >= NR_VARINT_MAX && byte > 1)
+			return NR_VARINT_OVER;
+		so_far->number |= (uint64_t)(byte & 0x7f) << shift;
+		if (byte < 0x80)
+			return NR_VARINT_OK;
+	}
+	return NR_VARINT_MORE;
+}

@@ -39,6 +39,14 @@ static inline int nr_cursor_peek(const struct nr_cursor *cursor)
 	return cursor->at < cursor->end ? (unsigned char)*cursor->at : -1;
 }
 
+/* Passes over COUNT bytes, or over all that are left where there are fewer. */
+static inline void nr_cursor_skip(struct nr_cursor *cursor, size_t count)
+{
+	size_t left = nr_cursor_left(cursor);
+
+	cursor->at += count < left ? count : left;
+}
+
 /* Takes TEXT where it comes next; false, with nothing taken, otherwise. */
 bool nr_cursor_take(struct nr_cursor *cursor, const char *text);
 
@@ -59,5 +67,31 @@ enum nr_number {
  */
 enum nr_number nr_cursor_number(struct nr_cursor *cursor, uint64_t most,
                                 uint64_t *ret_number);
+
+/*
+ * Takes an unsigned number of WIDTH bytes, 8 at most, the highest byte first
+ * where HIGH_FIRST and the lowest first otherwise. False, with nothing taken,
+ * where fewer bytes are left.
+ */
+bool nr_cursor_unsigned(struct nr_cursor *cursor, unsigned width,
+                        bool high_first, uint64_t *ret_number);
+
+/* A number in LEB128, as far as it has been taken; all zero at first. */
+struct nr_varint {
+	uint64_t number;
+	unsigned count; /* bytes taken */
+};
+#define NR_VARINT_MAX 10 /* bytes of 64 bits */
+
+enum nr_varint_end {
+	NR_VARINT_OK,   /* the number is whole */
+	NR_VARINT_MORE, /* its next byte is not here yet */
+	NR_VARINT_OVER, /* it is none: it has more than 64 bits */
+};
+
+/* Takes the bytes of a number that are there, each of them once: what has been
+ * taken is kept in SO_FAR. */
+enum nr_varint_end nr_cursor_varint(struct nr_cursor *cursor,
+                                    struct nr_varint *so_far);
 
 #endif

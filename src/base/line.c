@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Copying and looking in one go: most lines are short, and two calls for them
- * cost more than the bytes.
+ * cost more than the bytes. Nor does looking for two octets take two passes.
  */
 #include "base/line.h"
 
@@ -14,10 +14,10 @@
 
 #define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
 
-/* Not 0 where one of the eight octets of WORD is an LF. */
-static inline uint64_t find_lf(uint64_t word)
+/* Not 0 where one of the eight octets of WORD is OCTET. */
+static inline uint64_t find_octet(uint64_t word, unsigned char octet)
 {
-	uint64_t zero = word ^ EACH('\n');
+	uint64_t zero = word ^ EACH(octet);
 
 	return (zero - EACH(1)) & ~zero & EACH(0x80);
 }
@@ -29,7 +29,7 @@ static inline uint64_t copy_word(char *to, const char *from)
 
 	memcpy(&word, from, sizeof(word));
 	memcpy(to, &word, sizeof(word));
-	return find_lf(word);
+	return find_octet(word, '\n');
 }
 
 bool nr_line_copy(char *to, const char *from, size_t len)
@@ -53,4 +53,19 @@ bool nr_line_copy(char *to, const char *from, size_t len)
 		found |= from[at] == '\n';
 	}
 	return !found;
+}
+
+size_t nr_line_find(const char *data, size_t len)
+{
+	uint64_t word;
+	size_t at = 0;
+
+	for (; len - at >= WORD; at += WORD) {
+		memcpy(&word, data + at, sizeof(word));
+		if (find_octet(word, '\n') | find_octet(word, '\r'))
+			break;
+	}
+	while (at < len && data[at] != '\n' && data[at] != '\r')
+		at++;
+	return at;
 }

@@ -37,6 +37,7 @@ struct dial {
 	struct naru_addr source;
 	bool has_source;
 	int64_t until;
+	struct nr_framing framing;
 };
 
 static int report_wrong(struct dial *dial, const char *call, const char *text,
@@ -95,6 +96,9 @@ static int prepare(struct dial *dial, const struct naru_dial_options *given)
 	int err = nr_options_take(&dial->options, sizeof(dial->options), given);
 	int64_t timeout = TIMEOUT_DEFAULT;
 
+	if (err == 0)
+		err = nr_framing_take(&dial->framing, dial->options.framing,
+		                      nr_settings_default.framing.limit);
 	if (err < 0)
 		return err;
 	dial->report = (struct nr_report){dial->options.report,
@@ -314,6 +318,7 @@ int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
 	connection.transport = dial.endpoint.transport;
 	dialled->settings = nr_settings_default;
 	dialled->settings.report = dial.report;
+	dialled->settings.framing = dial.framing;
 	nr_conv_begin(&dialled->conv, &connection, &dialled->settings);
 	nr_output_settle_in(&dialled->conv, dial.self);
 	*ret_conv = &dialled->conv;

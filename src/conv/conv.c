@@ -21,7 +21,13 @@ const struct nr_settings nr_settings_default = {
 			[NARU_TIMEOUT_END] = 5 * NR_NS_PER_S,
 		},
 	.memory_limit = (size_t)16 * 1024 * 1024,
-	.message_limit = 65536,
+	.framing =
+		{
+			.limit = 65536,
+			.plain = true,
+			.kind = NARU_LINES,
+			.ops = &nr_frame_lines,
+		},
 	.handshake = 10 * NR_NS_PER_S,
 };
 
@@ -47,9 +53,7 @@ void nr_conv_begin(struct naru_conv *conv,
 		.peer = connection->peer,
 		.local = connection->local,
 		.local_known = connection->local.len > 0,
-		.framing = {.size = sizeof(conv->framing),
-	                    .kind = NARU_LINES,
-	                    .limit = settings->message_limit},
+		.framing = settings->framing,
 		.deadline = NR_NEVER,
 		/* Who connects mostly has something to say, and by the time
 	         * that somebody converses with them it has come. */

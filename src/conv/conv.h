@@ -15,6 +15,7 @@
 #include "conv/input.h"
 #include "conv/output.h"
 #include "conv/strand.h"
+#include "frame/frame.h"
 #include "naru/conv.h"
 #include "naru/message.h"
 #include "net/transport.h"
@@ -27,7 +28,7 @@
 struct nr_settings {
 	int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
 	size_t memory_limit;
-	size_t message_limit;
+	struct nr_framing framing;  /* that they begin with */
 	int64_t handshake;          /* in nanoseconds */
 	struct nr_tls *tls;         /* of TLS, or null */
 	struct nr_proxies *proxies; /* who sends PROXY headers, or null */
@@ -55,7 +56,9 @@ struct naru_conv {
 	_Atomic int64_t deadline;
 	struct nr_input in;
 	struct nr_output out;
-	struct naru_framing framing;
+	struct nr_framing framing;
+	struct nr_scan scan; /* of the message that begins with what is
+	                        unread; begins anew where in.scanned is 0 */
 
 	const struct nr_settings *settings;
 	uint64_t id;

@@ -54,17 +54,12 @@ void nr_input_take(struct naru_conv *conv, size_t count)
 		drop_buffer(conv);
 }
 
-/* Makes the buffer hold MOST bytes or twice as many as now. */
-static int grow(struct nr_input *in, struct nr_io *io, size_t most)
+/* Moves what is unread to a buffer of SIZE bytes. */
+static int move_over(struct nr_input *in, struct nr_io *io, size_t size)
 {
-	size_t left = in->end - in->begin, size = in->size * 2;
-	char *data;
+	size_t left = in->end - in->begin;
+	char *data = malloc(size);
 
-	if (size < NR_BUFFER_SIZE)
-		size = NR_BUFFER_SIZE;
-	if (size > most && most >= in->size)
-		size = most;
-	data = malloc(size);
 	if (!data)
 		return -ENOMEM;
 	memcpy(data, in->data + in->begin, left);
@@ -78,6 +73,28 @@ static int grow(struct nr_input *in, struct nr_io *io, size_t most)
 	in->begin = 0;
 	in->end = left;
 	return 0;
+}
+
+/* Makes the buffer hold MOST bytes or twice as many as now. */
+static int grow(struct nr_input *in, struct nr_io *io, size_t most)
+{
+	size_t size = in->size * 2;
+
+	if (size < NR_BUFFER_SIZE)
+		size = NR_BUFFER_SIZE;
+	if (size > most && most >= in->size)
+		size = most;
+	return move_over(in, io, size);
+}
+
+int nr_input_reserve(struct naru_conv *conv, size_t need)
+{
+	struct nr_input *in = &conv->in;
+
+	nr_assert(in->viewed == 0);
+	if (!in->data || in->size >= need)
+		return 0;
+	return move_over(in, nr_strand_self()->io, need);
 }
 
 /* Makes room behind what is unread, without a buffer where nothing is. */

@@ -59,6 +59,13 @@ struct nr_input_wait {
 ssize_t nr_input_more(struct naru_conv *conv, size_t most,
                       struct nr_input_wait *wait);
 
+/*
+ * Makes the buffer hold NEED bytes unread, where there is one and it holds
+ * fewer, so that what is known to come is not copied again and again. 0 or
+ * -ENOMEM, and then nothing is lost.
+ */
+int nr_input_reserve(struct naru_conv *conv, size_t need);
+
 /* COUNT bytes have been read. */
 void nr_input_take(struct naru_conv *conv, size_t count);
 

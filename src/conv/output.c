@@ -82,9 +82,6 @@ static void advance(struct naru_conv *conv, struct iovec *iov, int count,
 	nr_assert(sent == 0);
 }
 
-/* The most pieces that one write has. */
-#define PIECES_MAX 2
-
 /* What SENT, which failed, means for all that follows. */
 static int failed(struct nr_output *out, ssize_t sent)
 {
@@ -117,11 +114,11 @@ static int send_some(struct naru_conv *conv, struct iovec *iov, int count,
 {
 	struct nr_output *out = &conv->out;
 	struct nr_io *io = nr_strand_self()->io;
-	struct iovec all[PIECES_MAX + 1];
+	struct iovec all[NR_PIECES_MAX + 1];
 	ssize_t sent;
 	int n = 0;
 
-	nr_assert(count <= PIECES_MAX);
+	nr_assert(count <= NR_PIECES_MAX);
 	if (nr_output_pending(conv) > 0)
 		all[n++] = (struct iovec){out->data + out->begin,
 		                          nr_output_pending(conv)};
@@ -331,6 +328,25 @@ bool nr_output_append_line(struct naru_conv *conv, const void *data, size_t len)
 	}
 	to[len] = '\n';
 	end_append(conv, self, len + 1);
+	return true;
+}
+
+bool nr_output_append_pieces(struct naru_conv *conv, const struct iovec *iov,
+                             int count)
+{
+	struct nr_strand *self = nr_strand_self();
+	size_t len = total_of(iov, count);
+	char *to = begin_append(conv, self, len);
+
+	if (!to)
+		return false;
+	for (int i = 0; i < count; i++) {
+		if (iov[i].iov_len == 0)
+			continue;
+		memcpy(to, iov[i].iov_base, iov[i].iov_len);
+		to += iov[i].iov_len;
+	}
+	end_append(conv, self, len);
 	return true;
 }
 

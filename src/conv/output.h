@@ -58,6 +58,13 @@ bool nr_output_append(struct naru_conv *conv, const void *data, size_t len);
 bool nr_output_append_line(struct naru_conv *conv, const void *data,
                            size_t len);
 
+/* The most pieces that one write has. */
+#define NR_PIECES_MAX 4
+
+/* The same with the pieces of IOV. */
+bool nr_output_append_pieces(struct naru_conv *conv, const struct iovec *iov,
+                             int count);
+
 /* Writes the pieces of IOV, all or nothing but for -ETIMEDOUT; CALL is what
  * tells this write from another when it is repeated. Changes IOV. */
 int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,

@@ -46,6 +46,7 @@ struct naru_server {
 	pid_t owner; /* the process that made it, or that runs it */
 	struct naru_options options;
 	struct nr_settings settings;
+	struct naru_framing framing; /* that options.framing points to */
 	const struct nr_model_ops *ops;
 	struct nr_model *model;
 	struct nr_host host;

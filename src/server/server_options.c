@@ -64,12 +64,30 @@ static void take_back(struct naru_options *options,
 	const int64_t *timeouts = settings->timeouts;
 
 	options->memory_limit = settings->memory_limit;
-	options->message_limit = settings->message_limit;
 	options->idle_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_IDLE]);
 	options->message_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_MESSAGE]);
 	options->write_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_WRITE]);
 	options->end_ms = nr_ms_from_ns(timeouts[NARU_TIMEOUT_END]);
 	options->handshake_ms = nr_ms_from_ns(settings->handshake);
+}
+
+/* The framing that conversations begin with. Who asks for the options sees our
+ * own copy: the one that was given may be gone by then. */
+static int take_framing(struct naru_server *server)
+{
+	struct naru_options *options = &server->options;
+	struct nr_framing *framing = &server->settings.framing;
+	int err;
+
+	if (options->message_limit == 0)
+		options->message_limit = framing->limit;
+	err = nr_framing_take(framing, options->framing,
+	                      options->message_limit);
+	if (err < 0)
+		return err;
+	nr_framing_give(framing, &server->framing);
+	options->framing = &server->framing;
+	return 0;
 }
 
 static void take_defaults(struct naru_options *options,
@@ -110,8 +128,9 @@ int nr_server_take_options(struct naru_server *server,
 	*settings = nr_settings_default;
 	if (options->memory_limit > 0)
 		settings->memory_limit = options->memory_limit;
-	if (options->message_limit > 0)
-		settings->message_limit = options->message_limit;
+	err = take_framing(server);
+	if (err < 0)
+		return err;
 	set_timeout(settings, NARU_TIMEOUT_IDLE, options->idle_ms);
 	set_timeout(settings, NARU_TIMEOUT_MESSAGE, options->message_ms);
 	set_timeout(settings, NARU_TIMEOUT_WRITE, options->write_ms);

@@ -91,6 +91,86 @@ static void test_number_is_strict_and_bounded(void **state)
 	}
 }
 
+static void test_skip_stops_at_the_end(void **state)
+{
+	struct nr_cursor cursor = cursor_of("abc");
+
+	(void)state;
+	nr_cursor_skip(&cursor, 2);
+	assert_int_equal(nr_cursor_peek(&cursor), 'c');
+	nr_cursor_skip(&cursor, SIZE_MAX);
+	assert_int_equal(nr_cursor_left(&cursor), 0);
+	nr_cursor_skip(&cursor, 1);
+	assert_int_equal(nr_cursor_place(&cursor), 4);
+}
+
+static void test_unsigned_of_either_order_is_whole_or_nothing(void **state)
+{
+	const char *bytes = "\x01\x82\x03\xff\xff\xff\xff\xff\xff\xff\xff";
+	struct nr_cursor cursor = nr_cursor(bytes, 11);
+	uint64_t number = 7;
+
+	(void)state;
+	assert_true(nr_cursor_unsigned(&cursor, 2, true, &number));
+	assert_true(number == 0x182);
+	cursor.at = bytes;
+	assert_true(nr_cursor_unsigned(&cursor, 2, false, &number));
+	assert_true(number == 0x8201);
+	assert_true(nr_cursor_unsigned(&cursor, 1, true, &number));
+	assert_true(number == 3);
+	assert_true(nr_cursor_unsigned(&cursor, 8, false, &number));
+	assert_true(number == UINT64_MAX);
+	cursor = nr_cursor(bytes, 3);
+	assert_false(nr_cursor_unsigned(&cursor, 4, true, &number));
+	assert_int_equal(nr_cursor_left(&cursor), 3);
+	assert_true(number == UINT64_MAX);
+}
+
+static const struct varint_case {
+	const char *bytes;
+	size_t len;
+	enum nr_varint_end end;
+	uint64_t number;
+	size_t left;
+} varints[] = {
+	{"", 0, NR_VARINT_MORE, 0, 0},
+	{"\0x", 2, NR_VARINT_OK, 0, 1},
+	{"\x7f", 1, NR_VARINT_OK, 127, 0},
+	{"\x80", 1, NR_VARINT_MORE, 0, 0},
+	{"\x80\x01", 2, NR_VARINT_OK, 128, 0},
+	{"\x80\0", 2, NR_VARINT_OK, 0, 0},
+	{"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10, NR_VARINT_OK,
+         UINT64_MAX, 0},
+	{"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10, NR_VARINT_OVER, 0, 0},
+	{"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\0", 11, NR_VARINT_OVER, 0,
+         1},
+};
+
+/* As a whole, and byte by byte. */
+static void test_varint_is_taken_as_it_comes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(varints); i++) {
+		const struct varint_case *one = &varints[i];
+		struct nr_cursor cursor = nr_cursor(one->bytes, one->len);
+		struct nr_varint whole = {0, 0}, pieces = {0, 0};
+		enum nr_varint_end end = NR_VARINT_MORE;
+
+		assert_int_equal(nr_cursor_varint(&cursor, &whole), one->end);
+		assert_int_equal(nr_cursor_left(&cursor), one->left);
+		if (one->end == NR_VARINT_OK)
+			assert_true(whole.number == one->number);
+		for (size_t at = 0; at < one->len - one->left; at++) {
+			assert_int_equal(end, NR_VARINT_MORE);
+			cursor = nr_cursor(one->bytes + at, 1);
+			end = nr_cursor_varint(&cursor, &pieces);
+		}
+		assert_int_equal(end, one->end);
+		assert_true(pieces.number == whole.number);
+		assert_int_equal(pieces.count, whole.count);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -98,6 +178,10 @@ int main(void)
 		cmocka_unit_test(test_until_stops_before_byte_or_end),
 		cmocka_unit_test(test_peek_high_byte_is_not_end),
 		cmocka_unit_test(test_number_is_strict_and_bounded),
+		cmocka_unit_test(test_skip_stops_at_the_end),
+		cmocka_unit_test(
+			test_unsigned_of_either_order_is_whole_or_nothing),
+		cmocka_unit_test(test_varint_is_taken_as_it_comes),
 	};
 
 	return RUN("cursor", cases);

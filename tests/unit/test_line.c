@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Copying a line: base/line.h. */
+/* Copying a line, and finding its end: base/line.h. */
 #include <string.h>
 
 #include "base/line.h"
@@ -58,12 +58,42 @@ static void test_what_looks_like_lf_is_none(void **state)
 	}
 }
 
+static void test_first_cr_or_lf_is_found_wherever_it_is(void **state)
+{
+	(void)state;
+	fill();
+	for (size_t len = 0; len <= 40; len++) {
+		assert_int_equal(nr_line_find(from, len), len);
+		for (size_t at = 0; at < len; at++) {
+			char was = from[at], after = from[at + 3];
+
+			from[at] = at % 2 ? '\r' : '\n';
+			from[at + 3] = at % 3 ? '\r' : '\n';
+			assert_int_equal(nr_line_find(from, len), at);
+			from[at] = was;
+			from[at + 3] = after;
+		}
+	}
+}
+
+static void test_what_looks_like_cr_or_lf_is_none(void **state)
+{
+	(void)state;
+	for (int octet = 0; octet < 256; octet++) {
+		memset(from, octet, 40);
+		assert_int_equal(nr_line_find(from, 40),
+		                 octet == '\r' || octet == '\n' ? 0 : 40);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(test_line_without_lf_is_copied_whole),
 		cmocka_unit_test(test_lf_is_found_wherever_it_is),
 		cmocka_unit_test(test_what_looks_like_lf_is_none),
+		cmocka_unit_test(test_first_cr_or_lf_is_found_wherever_it_is),
+		cmocka_unit_test(test_what_looks_like_cr_or_lf_is_none),
 	};
 
 	return RUN("line", cases);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What finding lines costs: every byte is looked at once, however slowly a
- * line comes. The linker leads memchr() through a count.
+ * What finding messages costs: every byte is looked at once, however slowly a
+ * message comes; and there is one buffer for it, of its size, once that is
+ * known not to be over the limit. The linker leads memchr() and malloc()
+ * through a count.
  */
 #include "naru/message.h"
 
@@ -13,7 +15,9 @@
 #include "naru.h"
 #include "unit.h"
 
-static size_t looked_at; /* bytes, by memchr() */
+static size_t looked_at;               /* bytes, by memchr() or a scan */
+static size_t large_count, large_size; /* buffers larger than what waiters lend,
+                                          and the last one's size */
 
 /* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the
  * linker chooses these names. */
@@ -24,10 +28,30 @@ void *__wrap_memchr(const void *data, int byte, size_t len)
 	looked_at += len;
 	return __real_memchr(data, byte, len);
 }
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_malloc(size_t size)
+{
+	if (size > NR_BUFFER_SIZE) {
+		large_count++;
+		large_size = size;
+	}
+	return __real_malloc(size);
+}
 /* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
-/* A peer that sends LINES lines of LINE_LEN bytes, PIECE bytes at a time. */
-static size_t line_len, piece, stream_len, sent;
+/* A peer that sends a head and then lines of LINE_LEN bytes, PIECE bytes at a
+ * time. */
+static const char *head;
+static size_t head_len, line_len, piece, stream_len, sent;
+
+static char byte_at(size_t at)
+{
+	if (at < head_len)
+		return head[at];
+	return (at - head_len + 1) % (line_len + 1) ? 'x' : '\n';
+}
 
 static ssize_t peer_recv(struct nr_link *link, struct nr_io *io,
                          struct nr_span *into, bool soon, int64_t until)
@@ -46,7 +70,7 @@ static ssize_t peer_recv(struct nr_link *link, struct nr_io *io,
 	if (count > stream_len - sent)
 		count = stream_len - sent;
 	for (size_t i = 0; i < count; i++, sent++)
-		into->data[i] = (sent + 1) % (line_len + 1) ? 'x' : '\n';
+		into->data[i] = byte_at(sent);
 	return (ssize_t)count;
 }
 
@@ -110,6 +134,98 @@ static void test_short_lines_byte_by_byte_are_looked_at_once(void **state)
 	assert_int_equal(cost(1000, 0, 1), 1000);
 }
 
+/* A whole message ends with the first line of the stream. */
+static ssize_t until_lf(const char *data, size_t len, size_t *seen, void *arg)
+{
+	size_t from = *seen;
+
+	(void)arg;
+	looked_at += len - from;
+	*seen = len;
+	for (size_t i = from; i < len; i++)
+		if (data[i] == '\n')
+			return (ssize_t)(i + 1);
+	return 0;
+}
+
+static size_t taken; /* of the stream, when recv_one() knew */
+
+/* One message after HEAD with LEN bytes behind it, in pieces of SIZE; what
+ * naru_recv() says. */
+static int recv_one(const struct naru_framing *framing, const char *bytes,
+                    size_t bytes_len, size_t len, size_t size)
+{
+	const struct nr_transport transport = {.link = &peer_link};
+	const struct nr_connection connection = {.transport = &transport};
+	struct naru_conv conv;
+	struct naru_msg msg;
+	int result;
+
+	head = bytes;
+	head_len = bytes_len;
+	line_len = len;
+	piece = size;
+	stream_len = head_len + len + 1;
+	sent = looked_at = large_count = large_size = 0;
+	nr_conv_begin(&conv, &connection, &nr_settings_default);
+	assert_int_equal(naru_set_framing(&conv, framing), 0);
+	result = naru_recv(&conv, &msg);
+	taken = sent;
+	if (result == 1)
+		assert_int_equal(msg.data[msg.len - 1], '\n');
+	assert_int_equal(nr_conv_end(&conv), 0);
+	head_len = 0;
+	return result;
+}
+
+static void test_custom_scan_is_shown_each_byte_once(void **state)
+{
+	const struct naru_framing framing = {.size = sizeof(framing),
+	                                     .kind = NARU_CUSTOM,
+	                                     .limit = 1000001,
+	                                     .scan = until_lf};
+
+	(void)state;
+	assert_int_equal(recv_one(&framing, "", 0, 1000000, 1), 1);
+	assert_int_equal(looked_at, 1000001);
+	assert_int_equal(recv_one(&framing, "", 0, 1000000, 777), 1);
+	assert_int_equal(looked_at, 1000001);
+	assert_int_equal(recv_one(&framing, "", 0, 1000001, 1), -NARU_ETOOBIG);
+	assert_int_equal(looked_at, 1000001);
+}
+
+/* Sizes as a peer may announce them, and what memory they get. */
+static void test_announced_message_has_one_buffer_of_its_size(void **state)
+{
+	struct naru_framing framing = {.size = sizeof(framing),
+	                               .kind = NARU_LENGTH_PREFIXED,
+	                               .length = NARU_LENGTH_U32,
+	                               .limit = 1000000};
+
+	(void)state;
+	assert_int_equal(recv_one(&framing, "\0\x0f\x42\x40", 4, 999999, 1), 1);
+	assert_int_equal(large_count, 1);
+	assert_int_equal(large_size, 1000004);
+	assert_int_equal(recv_one(&framing, "\0\x0f\x42\x41", 4, 1000000, 1),
+	                 -NARU_ETOOBIG);
+	assert_int_equal(large_count, 0);
+	assert_int_equal(taken, 4);
+	framing.length = NARU_LENGTH_U64;
+	assert_int_equal(recv_one(&framing, "\xff\xff\xff\xff\xff\xff\xff\xff",
+	                          8, 0, 1),
+	                 -NARU_ETOOBIG);
+	assert_int_equal(large_count, 0);
+	framing.kind = NARU_NETSTRINGS;
+	framing.length = 0;
+	assert_int_equal(recv_one(&framing, "1000001:", 8, 1000000, 1),
+	                 -NARU_ETOOBIG);
+	assert_int_equal(large_count, 0);
+	framing.kind = NARU_FIXED_SIZE;
+	assert_int_equal(recv_one(&framing, "", 0, 999999, 1), 1);
+	assert_int_equal(large_count, 1);
+	assert_int_equal(large_size, 1000000);
+}
+
 /* A framing of a program that was built with another header. */
 static void test_framing_of_other_versions_is_taken(void **state)
 {
@@ -146,6 +262,9 @@ int main(void)
 		cmocka_unit_test(test_long_line_byte_by_byte_is_looked_at_once),
 		cmocka_unit_test(
 			test_short_lines_byte_by_byte_are_looked_at_once),
+		cmocka_unit_test(test_custom_scan_is_shown_each_byte_once),
+		cmocka_unit_test(
+			test_announced_message_has_one_buffer_of_its_size),
 		cmocka_unit_test(test_framing_of_other_versions_is_taken),
 	};
 
