@@ -50,3 +50,58 @@ enum nr_number nr_cursor_number(struct nr_cursor *cursor, uint64_t most,
 	*ret_number = number;
 	return NR_NUMBER_OK;
 }
+
+bool nr_cursor_bytes(struct nr_cursor *cursor, size_t len,
+                     struct nr_cursor *ret_taken)
+{
+	if (nr_cursor_left(cursor) < len)
+		return false;
+	*ret_taken = *cursor;
+	cursor->at += len;
+	ret_taken->end = cursor->at;
+	return true;
+}
+
+/* A number of LEN bytes, eight at most. */
+static bool take_be(struct nr_cursor *cursor, size_t len, uint64_t *ret_number)
+{
+	struct nr_cursor bytes;
+	uint64_t number = 0;
+
+	if (!nr_cursor_bytes(cursor, len, &bytes))
+		return false;
+	for (; bytes.at < bytes.end; bytes.at++)
+		number = number << 8 | (uint8_t)*bytes.at;
+	*ret_number = number;
+	return true;
+}
+
+bool nr_cursor_u8(struct nr_cursor *cursor, uint8_t *ret_number)
+{
+	uint64_t number;
+
+	if (!take_be(cursor, 1, &number))
+		return false;
+	*ret_number = (uint8_t)number;
+	return true;
+}
+
+bool nr_cursor_u16be(struct nr_cursor *cursor, uint16_t *ret_number)
+{
+	uint64_t number;
+
+	if (!take_be(cursor, 2, &number))
+		return false;
+	*ret_number = (uint16_t)number;
+	return true;
+}
+
+bool nr_cursor_u32be(struct nr_cursor *cursor, uint32_t *ret_number)
+{
+	uint64_t number;
+
+	if (!take_be(cursor, 4, &number))
+		return false;
+	*ret_number = (uint32_t)number;
+	return true;
+}

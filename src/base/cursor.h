@@ -60,4 +60,12 @@ enum nr_number {
 enum nr_number nr_cursor_number(struct nr_cursor *cursor, uint64_t most,
                                 uint64_t *ret_number);
 
+/* Takes LEN bytes; false, with nothing taken, where fewer are left. So with the
+ * numbers below, of which the highest byte stands first. */
+bool nr_cursor_bytes(struct nr_cursor *cursor, size_t len,
+                     struct nr_cursor *ret_taken);
+bool nr_cursor_u8(struct nr_cursor *cursor, uint8_t *ret_number);
+bool nr_cursor_u16be(struct nr_cursor *cursor, uint16_t *ret_number);
+bool nr_cursor_u32be(struct nr_cursor *cursor, uint32_t *ret_number);
+
 #endif
