@@ -2,7 +2,6 @@
 /* Headers of the PROXY protocol, read: see proxy.h. */
 #include "net/proxy.h"
 
-#include <arpa/inet.h>
 #include <stddef.h>
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Headers of the PROXY protocol, written: see proxy.h. */
-#include <arpa/inet.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +8,9 @@
 #include "net/addr.h"
 #include "net/proxy.h"
 #include "net/proxy_format.h"
+
+/* An IP address as text fits. */
+#define HOST INET6_ADDRSTRLEN
 
 /* The family of both addresses, or NR_PROXY_V2_UNSPEC where they differ. */
 static unsigned family_of(const struct nr_proxy *proxy)
@@ -30,34 +32,35 @@ static unsigned family_of(const struct nr_proxy *proxy)
 	return NR_PROXY_V2_UNSPEC;
 }
 
+/* An IP address without its scope, which means something here alone. */
+static void put_host(const struct naru_addr *addr, char buf[static HOST])
+{
+	struct naru_addr plain = *addr;
+
+	if (naru_addr_kind(&plain) == NARU_ADDR_IPV6)
+		plain.as.ipv6.sin6_scope_id = 0;
+	if (naru_addr_host(&plain, buf, HOST) < 0)
+		buf[0] = '\0';
+}
+
 static size_t write_v1(const struct nr_proxy *proxy, char *buf)
 {
-	const struct naru_addr *from = &proxy->source,
-			       *to = &proxy->destination;
-	char source[INET6_ADDRSTRLEN] = "?",
-	     destination[INET6_ADDRSTRLEN] = "?";
 	unsigned family = family_of(proxy);
+	char source[HOST], destination[HOST];
 	int len;
 
-	if (family == NR_PROXY_V2_INET) {
-		(void)inet_ntop(AF_INET, &from->as.ipv4.sin_addr, source,
-		                sizeof(source));
-		(void)inet_ntop(AF_INET, &to->as.ipv4.sin_addr, destination,
-		                sizeof(destination));
-	} else if (family == NR_PROXY_V2_INET6) {
-		(void)inet_ntop(AF_INET6, &from->as.ipv6.sin6_addr, source,
-		                sizeof(source));
-		(void)inet_ntop(AF_INET6, &to->as.ipv6.sin6_addr, destination,
-		                sizeof(destination));
-	}
-	if (family == NR_PROXY_V2_INET || family == NR_PROXY_V2_INET6)
+	if (family == NR_PROXY_V2_INET || family == NR_PROXY_V2_INET6) {
+		put_host(&proxy->source, source);
+		put_host(&proxy->destination, destination);
 		len = snprintf(buf, NR_PROXY_WRITE_MAX,
 		               "PROXY %s %s %s %u %u\r\n",
 		               family == NR_PROXY_V2_INET ? "TCP4" : "TCP6",
-		               source, destination, naru_addr_port(from),
-		               naru_addr_port(to));
-	else
+		               source, destination,
+		               naru_addr_port(&proxy->source),
+		               naru_addr_port(&proxy->destination));
+	} else {
 		len = snprintf(buf, NR_PROXY_WRITE_MAX, "PROXY UNKNOWN\r\n");
+	}
 	nr_assert(len > 0 && len <= NR_PROXY_V1_MAX);
 	return (size_t)len;
 }
