@@ -26,7 +26,8 @@ NARU_BEGIN_DECLS
 
 /* Who. */
 
-/* The address of the peer. It belongs to the conversation. Never fails. */
+/* The address of the peer, the real one where somebody stands between
+ * (naru/proxy.h). It belongs to the conversation. Never fails. */
 const struct naru_addr *naru_peer(struct naru_conv *conv);
 
 /* The address of this end: the listener's port, or the one that the system
@@ -49,7 +50,8 @@ struct naru_peer_process {
 
 /*
  * Fills RET_PROCESS with the peer's process at the time when it connected.
- * Returns 0, or -EOPNOTSUPP where the conversation is not over a unix socket.
+ * Returns 0, or -EOPNOTSUPP where the conversation is not over a unix socket,
+ * or its peer was announced by somebody else (naru/proxy.h).
  */
 NARU_RESULT int naru_peer_process(struct naru_conv *conv,
                                   struct naru_peer_process *ret_process);

@@ -13,7 +13,8 @@
 
 NARU_BEGIN_DECLS
 
-/* Which header a dial sends before all else (the PROXY protocol). */
+/* Which header a dial sends before all else (naru/proxy.h), once the
+ * connection stands. */
 enum naru_announce {
 	NARU_ANNOUNCE_NONE = 0,
 	NARU_ANNOUNCE_V1, /* a line of text */
@@ -49,8 +50,11 @@ struct naru_dial_options {
 	                             250 */
 	int64_t keepalive_ms;     /* as in naru_options */
 	int64_t user_timeout_ms;  /* as in naru_options */
-	struct naru_conv *announce_for; /* whose peer is announced; null where
-	                                   the caller speaks for itself */
+	struct naru_conv *announce_for; /* whose peer and local address are
+	                                   announced, as far as the version has
+	                                   a form for them: the first has none
+	                                   for unix sockets. Null where the
+	                                   caller speaks for itself */
 	const struct naru_tls *tls;     /* of tls:// endpoints, and of
 	                                   naru_start_tls(); the defaults */
 	int64_t handshake_ms;           /* of TLS; 10 seconds */

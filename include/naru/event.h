@@ -16,7 +16,7 @@ NARU_BEGIN_DECLS
 enum naru_event_kind {
 	/* A listener has begun to listen: local, backlog. */
 	NARU_EVENT_LISTEN = 1,
-	/* A conversation has begun: id, fd, local, peer. */
+	/* A conversation has begun: id, fd, local, peer, via. */
 	NARU_EVENT_BEGIN,
 	/* A conversation has ended: id, local, peer, received, sent,
 	 * duration_ms, result; of a fiber also stack_used, stack_size. */
@@ -47,8 +47,8 @@ enum naru_event_kind {
 	 * a conversation. */
 	NARU_EVENT_CALL,
 	/* Something is wrong with an endpoint: call says what could not be
-	 * done ("read", "read source", "resolve",
-	 * "listen"), text with what, and where and
+	 * done ("read", "read source", "read proxy_from",
+	 * "resolve", "listen", "announce"), text with what, and where and
 	 * why; result. */
 	NARU_EVENT_ERROR,
 	/* A program of naru_program() has ended: id, pid, status. */
@@ -68,9 +68,10 @@ enum naru_event_kind {
 	 * end the fault lies). Told from a signal handler: only what
 	 * signal-safety(7) lists may be called. */
 	NARU_EVENT_OVERFLOW,
-	/* What comes before a conversation is over: id, local, peer, call
-	 * ("PROXY", "TLS"), text (what was agreed; or what is wrong), result.
-	 * Where that is negative, there is no conversation. */
+	/* What comes before a conversation is over: id, local, peer (the ends
+	 * of the connection itself), call ("PROXY", "TLS"), text (what was
+	 * agreed; or what is wrong), result. Where that is negative, there is
+	 * no conversation. */
 	NARU_EVENT_HANDSHAKE,
 };
 
@@ -98,6 +99,8 @@ struct naru_event {
 	int status;        /* as waitpid(2) gives it */
 	size_t stack_used; /* the deepest that a fiber's stack was used */
 	size_t stack_size;
+	const struct naru_addr *via; /* who stands between and announced the
+	                                peer (naru/proxy.h), or null */
 };
 
 /*

@@ -71,9 +71,11 @@ enum naru_family {
 enum naru_proxy {
 	/* Nobody: a header would be taken for the client's own bytes. */
 	NARU_PROXY_NONE = 0,
-	/* All; who is not in naru_options.proxy_from is refused. */
+	/* All. Where there is a naru_options.proxy_from, who is not in it is
+	 * refused. */
 	NARU_PROXY_REQUIRED,
-	/* Those in naru_options.proxy_from; nobody else. */
+	/* Those in naru_options.proxy_from, always. All others speak for
+	 * themselves, and a header of theirs would be their own bytes. */
 	NARU_PROXY_ALLOWED,
 };
 
@@ -124,8 +126,10 @@ struct naru_options {
 	int64_t handshake_ms;   /* for what comes before a conversation, a PROXY
 	                           header and TLS's handshake; 10 seconds */
 	enum naru_proxy proxy;  /* NARU_PROXY_NONE */
-	const char *proxy_from; /* networks, "192.0.2.0/24,2001:db8::/32,unix";
-	                           all with NARU_PROXY_REQUIRED */
+	const char *proxy_from; /* networks, "192.0.2.0/24,2001:db8::/32,unix",
+	                           256 at most; all with NARU_PROXY_REQUIRED.
+	                           It is copied; NARU_EVENT_ERROR tells what is
+	                           wrong with it */
 	int64_t keepalive_ms;   /* how long a TCP connection is silent before
 	                           the system asks whether the peer is there
 	                           (SO_KEEPALIVE); it does not */
@@ -144,7 +148,8 @@ struct naru_options {
  * Makes a server. OPTIONS may be null. Does not wait. The caller owns the
  * server and frees it with naru_server_free().
  *
- * Returns 0, -EINVAL for an option out of its range, -E2BIG where OPTIONS
+ * Returns 0, -EINVAL for an option out of its range or a proxy_from that
+ * cannot be read or is missing, -E2BIG where OPTIONS
  * sets one that this library is too old to know, or -ENOMEM, -EMFILE and the
  * like.
  */
@@ -173,7 +178,8 @@ NARU_RESULT int naru_server_options(struct naru_server *server,
  * Returns 0, or, with no listener added: -NARU_EENDPOINT, -NARU_ENONAME,
  * -NARU_ERESOLVE, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL,
  * -EEXIST (the path of a unix endpoint is no socket) and others of
- * socket(2), bind(2), listen(2); -EBUSY while the server runs.
+ * socket(2), bind(2), listen(2); -EBUSY while the server runs; -EINVAL for
+ * datagrams where PROXY headers are to come.
  */
 NARU_RESULT int naru_server_listen(struct naru_server *server,
                                    const char *endpoint, naru_talk *talk,

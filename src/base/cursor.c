@@ -85,3 +85,44 @@ enum nr_varint_end nr_cursor_varint(struct nr_cursor *cursor,
 	}
 	return NR_VARINT_MORE;
 }
+
+bool nr_cursor_bytes(struct nr_cursor *cursor, size_t len,
+                     struct nr_cursor *ret_taken)
+{
+	if (nr_cursor_left(cursor) < len)
+		return false;
+	*ret_taken = *cursor;
+	cursor->at += len;
+	ret_taken->end = cursor->at;
+	return true;
+}
+
+bool nr_cursor_u8(struct nr_cursor *cursor, uint8_t *ret_number)
+{
+	uint64_t number;
+
+	if (!nr_cursor_unsigned(cursor, sizeof(*ret_number), true, &number))
+		return false;
+	*ret_number = (uint8_t)number;
+	return true;
+}
+
+bool nr_cursor_u16be(struct nr_cursor *cursor, uint16_t *ret_number)
+{
+	uint64_t number;
+
+	if (!nr_cursor_unsigned(cursor, sizeof(*ret_number), true, &number))
+		return false;
+	*ret_number = (uint16_t)number;
+	return true;
+}
+
+bool nr_cursor_u32be(struct nr_cursor *cursor, uint32_t *ret_number)
+{
+	uint64_t number;
+
+	if (!nr_cursor_unsigned(cursor, sizeof(*ret_number), true, &number))
+		return false;
+	*ret_number = (uint32_t)number;
+	return true;
+}

@@ -94,4 +94,12 @@ enum nr_varint_end {
 enum nr_varint_end nr_cursor_varint(struct nr_cursor *cursor,
                                     struct nr_varint *so_far);
 
+/* Takes LEN bytes; false, with nothing taken, where fewer are left. So with the
+ * numbers below, of which the highest byte stands first. */
+bool nr_cursor_bytes(struct nr_cursor *cursor, size_t len,
+                     struct nr_cursor *ret_taken);
+bool nr_cursor_u8(struct nr_cursor *cursor, uint8_t *ret_number);
+bool nr_cursor_u16be(struct nr_cursor *cursor, uint16_t *ret_number);
+bool nr_cursor_u32be(struct nr_cursor *cursor, uint32_t *ret_number);
+
 #endif

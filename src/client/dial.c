@@ -11,6 +11,7 @@
 #include "base/options.h"
 #include "base/time.h"
 #include "conv/conv.h"
+#include "conv/opening_proxy.h"
 #include "naru/dial.h"
 #include "naru/error.h"
 #include "net/addr.h"
@@ -105,7 +106,10 @@ static int prepare(struct dial *dial, const struct naru_dial_options *given)
 	                                  dial->options.report_arg,
 	                                  dial->options.report_calls != 0};
 	if (dial->options.timeout_ms < 0 ||
-	    dial->options.family > NARU_FAMILY_IPV6)
+	    dial->options.family > NARU_FAMILY_IPV6 ||
+	    dial->options.announce > NARU_ANNOUNCE_V2 ||
+	    (dial->options.announce_for &&
+	     !nr_conv_is(dial->options.announce_for)))
 		return -EINVAL;
 	if (dial->options.timeout_ms > 0)
 		timeout = nr_ns_from_ms(dial->options.timeout_ms);
@@ -118,6 +122,11 @@ static int prepare(struct dial *dial, const struct naru_dial_options *given)
 		err = report_wrong(dial, "read",
 		                   "port 0 cannot be connected to",
 		                   -NARU_EENDPOINT);
+	if (err == 0 && dial->options.announce &&
+	    !nr_transport_is_stream(dial->endpoint.transport))
+		err = report_wrong(dial, "announce",
+		                   "PROXY headers go over streams alone",
+		                   -EINVAL);
 	return err < 0 ? err : parse_source(dial);
 }
 
@@ -320,6 +329,12 @@ int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
 	dialled->settings.report = dial.report;
 	dialled->settings.framing = dial.framing;
 	nr_conv_begin(&dialled->conv, &connection, &dialled->settings);
+	err = nr_opening_announce(&dialled->conv, &dial.options, dial.until);
+	if (err < 0) {
+		nr_conv_drop(&dialled->conv);
+		free(dialled);
+		return err;
+	}
 	nr_output_settle_in(&dialled->conv, dial.self);
 	*ret_conv = &dialled->conv;
 	return 0;

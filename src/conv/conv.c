@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/time.h"
 #include "conv/opening.h"
+#include "naru/proxy.h"
 #include "net/addr.h"
 #include "os/os_socket.h"
 #include "os/os_time.h"
@@ -200,7 +201,8 @@ static void report_begin(struct naru_conv *conv)
 	                                       .id = conv->id,
 	                                       .fd = conv->link.fd,
 	                                       .local = naru_local(conv),
-	                                       .peer = &conv->peer});
+	                                       .peer = &conv->peer,
+	                                       .via = naru_via(conv)});
 }
 
 /* The talk's result and what the end says, in one: what failed first. */

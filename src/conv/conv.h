@@ -42,6 +42,7 @@ extern const struct nr_settings nr_settings_default;
 
 struct nr_companion;
 struct nr_deferred;
+struct nr_via;
 
 struct naru_conv {
 	/* What nearly every message needs comes first, close together: among
@@ -75,6 +76,7 @@ struct naru_conv {
 	                            on; under the lock */
 	uint64_t program_received, program_sent;
 	struct naru_addr peer, local;
+	struct nr_via *via; /* who announced them, or null */
 };
 
 /* An accepted or dialled connection that is to become a conversation. */

@@ -4,6 +4,7 @@
 
 #include "base/time.h"
 #include "conv/conv.h"
+#include "conv/opening_proxy.h"
 #include "os/os_time.h"
 
 int nr_opening_accepted(struct naru_conv *conv)
@@ -14,6 +15,5 @@ int nr_opening_accepted(struct naru_conv *conv)
 	if (!settings->proxies && !conv->link.transport->secure)
 		return 0;
 	until = nr_time_add(nr_now(), settings->handshake);
-	(void)until;
-	return 0;
+	return settings->proxies ? nr_opening_proxy(conv, until) : 0;
 }

@@ -38,7 +38,8 @@ int naru_peer_process(struct naru_conv *conv,
 {
 	if (!nr_conv_is(conv) || !ret_process)
 		return -EINVAL;
-	if (naru_addr_kind(&conv->peer) != NARU_ADDR_UNIX)
+	/* Of whom somebody else announced, the system knows nothing. */
+	if (conv->via || naru_addr_kind(&conv->peer) != NARU_ADDR_UNIX)
 		return -EOPNOTSUPP;
 	return nr_socket_peer_process(conv->link.fd, &ret_process->pid,
 	                              &ret_process->uid, &ret_process->gid);

@@ -75,4 +75,7 @@ struct nr_transport {
 extern const struct nr_transport nr_transport_tcp;
 extern const struct nr_transport nr_transport_unix;
 
+/* Whether it carries a stream of bytes, as all do but datagrams. */
+bool nr_transport_is_stream(const struct nr_transport *transport);
+
 #endif

@@ -137,14 +137,24 @@ int nr_socket_peer(int fd, struct naru_addr *ret_addr)
 	return 0;
 }
 
-ssize_t nr_socket_recv(int fd, void *buf, size_t len)
+static ssize_t receive(int fd, void *buf, size_t len, int flags)
 {
 	ssize_t got;
 
 	do {
-		got = recv(fd, buf, len, MSG_DONTWAIT);
+		got = recv(fd, buf, len, MSG_DONTWAIT | flags);
 	} while (got < 0 && errno == EINTR);
 	return got < 0 ? -errno : got;
+}
+
+ssize_t nr_socket_recv(int fd, void *buf, size_t len)
+{
+	return receive(fd, buf, len, 0);
+}
+
+ssize_t nr_socket_peek(int fd, void *buf, size_t len)
+{
+	return receive(fd, buf, len, MSG_PEEK);
 }
 
 static ssize_t send_pieces(int fd, const struct iovec *iov, int count,

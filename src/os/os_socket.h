@@ -41,6 +41,9 @@ int nr_socket_peer(int fd, struct naru_addr *ret_addr);
 /* At once, or -EAGAIN. 0 is the peer's end. */
 ssize_t nr_socket_recv(int fd, void *buf, size_t len);
 
+/* The same, and the bytes stay where they are. */
+ssize_t nr_socket_peek(int fd, void *buf, size_t len);
+
 /* What the kernel takes at once, or -EAGAIN. Never raises SIGPIPE. */
 ssize_t nr_socket_send(int fd, const struct iovec *iov, int count);
 

@@ -154,6 +154,7 @@ int naru_server_new(struct naru_server **ret_server,
 		err = open_sources(server);
 	if (err < 0) {
 		close_sources(server);
+		nr_server_free_proxies(server);
 		free(server);
 		return err;
 	}
@@ -330,6 +331,7 @@ void naru_server_free(struct naru_server *server)
 	if (server->owner == nr_process_id())
 		nr_listeners_close(server);
 	close_sources(server);
+	nr_server_free_proxies(server);
 	server->magic = 0;
 	free(server);
 }

@@ -85,6 +85,11 @@ static inline bool nr_is_server(const struct naru_server *server)
 int nr_server_take_options(struct naru_server *server,
                            const struct naru_options *given);
 
+/* server_proxy.c: who sends PROXY headers, once the other options stand; and
+ * what that holds. */
+int nr_server_take_proxies(struct naru_server *server);
+void nr_server_free_proxies(struct naru_server *server);
+
 /* listeners.c */
 int nr_listeners_add(struct naru_server *server, const char *endpoint,
                      naru_talk *talk, void *arg);

@@ -141,7 +141,7 @@ int nr_server_take_options(struct naru_server *server,
 	settings->report =
 		(struct nr_report){options->report, options->report_arg,
 	                           options->report_calls != 0};
-	return 0;
+	return nr_server_take_proxies(server);
 }
 
 int naru_server_options(struct naru_server *server,

@@ -65,6 +65,7 @@ extern const struct conformance_list chat_list;
 extern const struct conformance_list sharing_list;
 extern const struct conformance_list program_list;
 extern const struct conformance_list who_list;
+extern const struct conformance_list announced_list;
 extern const struct conformance_list load_list;
 extern const struct conformance_list life_list;
 extern const struct conformance_list isolated_list;

@@ -59,6 +59,10 @@ void shared_report(const struct naru_event *event, void *arg)
 		atomic_store(&shared->stall_ms, event->duration_ms);
 		snprintf(shared->stall_text, sizeof(shared->stall_text), "%s",
 		         event->text);
+	} else if (event->kind == NARU_EVENT_HANDSHAKE) {
+		atomic_store(&shared->handshake_result, event->result);
+		snprintf(shared->handshake_text, sizeof(shared->handshake_text),
+		         "%s", event->text);
 	}
 	/* Last, so that whoever sees the count also sees the rest. */
 	if ((unsigned)event->kind < SHARED_EVENTS)

@@ -74,6 +74,8 @@ struct shared {
 	atomic_llong stall_id;
 	atomic_llong stall_ms;
 	char stall_text[256];
+	atomic_int handshake_result;
+	char handshake_text[256];
 
 	/* A second server in the same process. */
 	char second_endpoint[NARU_ADDR_TEXT];

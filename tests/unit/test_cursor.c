@@ -171,6 +171,36 @@ static void test_varint_is_taken_as_it_comes(void **state)
 	}
 }
 
+static void test_bytes_and_numbers_are_whole_or_not_taken(void **state)
+{
+	struct nr_cursor cursor = nr_cursor("\x80\x81\xfe\x00\x00\xff\x01", 7);
+	struct nr_cursor taken;
+	uint8_t u8 = 0;
+	uint16_t u16 = 0;
+	uint32_t u32 = 0;
+
+	(void)state;
+	assert_true(nr_cursor_u8(&cursor, &u8));
+	assert_int_equal(u8, 0x80);
+	assert_true(nr_cursor_u16be(&cursor, &u16));
+	assert_int_equal(u16, 0x81fe);
+	assert_false(nr_cursor_bytes(&cursor, 5, &taken));
+	assert_false(nr_cursor_bytes(&cursor, SIZE_MAX, &taken));
+	assert_int_equal(nr_cursor_left(&cursor), 4);
+	assert_true(nr_cursor_u32be(&cursor, &u32));
+	assert_int_equal(u32, 0xff01);
+	assert_false(nr_cursor_u8(&cursor, &u8));
+	assert_true(nr_cursor_bytes(&cursor, 0, &taken));
+	cursor = nr_cursor("abc", 3);
+	assert_false(nr_cursor_u32be(&cursor, &u32));
+	assert_true(nr_cursor_bytes(&cursor, 2, &taken));
+	assert_memory_equal(taken.at, "ab", 2);
+	assert_int_equal(nr_cursor_left(&taken), 2);
+	assert_int_equal(nr_cursor_place(&taken), 1);
+	assert_false(nr_cursor_u16be(&cursor, &u16));
+	assert_int_equal(nr_cursor_left(&cursor), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -182,6 +212,7 @@ int main(void)
 		cmocka_unit_test(
 			test_unsigned_of_either_order_is_whole_or_nothing),
 		cmocka_unit_test(test_varint_is_taken_as_it_comes),
+		cmocka_unit_test(test_bytes_and_numbers_are_whole_or_not_taken),
 	};
 
 	return RUN("cursor", cases);

@@ -264,6 +264,23 @@ static bool is_known(const struct option *options, int value)
 	return false;
 }
 
+bool nr_tool_announce(const char *command, const char *option, const char *text,
+                      enum naru_announce *ret_announce)
+{
+	if (strcmp(text, "v1") == 0)
+		*ret_announce = NARU_ANNOUNCE_V1;
+	else if (strcmp(text, "v2") == 0)
+		*ret_announce = NARU_ANNOUNCE_V2;
+	else {
+		nr_tool_say(command,
+		            "%s: '%s': there is no such version; there are "
+		            "v1, v2",
+		            option, text);
+		return false;
+	}
+	return true;
+}
+
 void nr_tool_bad_option(const char *command, char **argv, int c,
                         const struct option *options)
 {

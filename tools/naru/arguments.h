@@ -59,6 +59,10 @@ void nr_tool_endpoint_port(const char *full, const char *port, char *ret);
 bool nr_tool_family(const char *command, int letter,
                     enum naru_family *ret_family);
 
+/* Takes a version of the PROXY protocol, "v1" or "v2". */
+bool nr_tool_announce(const char *command, const char *option, const char *text,
+                      enum naru_announce *ret_announce);
+
 /* Says what getopt_long(3) did not understand: C is what it returned, and
  * OPTIONS what it was given. */
 void nr_tool_bad_option(const char *command, char **argv, int c,

@@ -61,6 +61,10 @@ static void usage(FILE *out)
 	      "      --timeout TIME how long connecting may take; 30s\n"
 	      "      --source ADDR  the address to call from: ADDR or "
 	      "ADDR:PORT\n"
+	      "      --proxy-protocol VERSION  say first, as v1 or v2 does, "
+	      "that "
+	      "nobody\n"
+	      "                     stands between\n"
 	      "      --half-open    go on sending after the peer's end\n"
 	      "  -v                 print both addresses; -vv each call\n"
 	      "  -h, --help         this text\n"
@@ -76,7 +80,8 @@ static void usage(FILE *out)
 enum {
 	OPTION_TIMEOUT = 256,
 	OPTION_SOURCE,
-	OPTION_HALF_OPEN
+	OPTION_HALF_OPEN,
+	OPTION_PROXY
 };
 
 static const struct option long_options[] = {
@@ -84,6 +89,7 @@ static const struct option long_options[] = {
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"source", required_argument, NULL, OPTION_SOURCE},
 	{"half-open", no_argument, NULL, OPTION_HALF_OPEN},
+	{"proxy-protocol", required_argument, NULL, OPTION_PROXY},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -106,6 +112,9 @@ static bool set_option(struct call *call, int c, char **argv)
 	case OPTION_SOURCE:
 		call->options.source = optarg;
 		return true;
+	case OPTION_PROXY:
+		return nr_tool_announce(NAME, "--proxy-protocol", optarg,
+		                        &call->options.announce);
 	case OPTION_HALF_OPEN:
 		call->half_open = true;
 		return true;

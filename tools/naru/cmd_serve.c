@@ -226,9 +226,15 @@ static int serve_main(int argc, char **argv)
 		return nr_tool_help(&nr_tool_serve);
 	set_options(&serve);
 	raise_limit(&serve);
+	serve.log.capture = true;
 	err = naru_server_new(&serve.server, &serve.options);
+	serve.log.capture = false;
 	if (err == -EINVAL) {
-		nr_tool_say(NAME, "a number among the options is too large");
+		const char *why = serve.log.why;
+
+		nr_tool_say(NAME, "%s%s", *why ? "--proxy-protocol: " : "",
+		            *why ? why
+		                 : "a number among the options is too large");
 		return NR_TOOL_USAGE;
 	}
 	if (err < 0) {

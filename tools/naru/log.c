@@ -204,13 +204,16 @@ static const char *ending(char buf[static 64], int status)
 static void show_begin(const struct nr_tool_log *log,
                        const struct naru_event *event)
 {
-	char names[TUPLE_TEXT], speaker[48];
+	char names[TUPLE_TEXT], speaker[48], via[NARU_ADDR_TEXT] = "";
 
 	if (log->verbosity < NR_TOOL_LOG_CONVERSATIONS)
 		return;
+	if (event->via)
+		nr_tool_addr_text(via, event->via);
 	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
-	            "conversation %" PRIu64 " begins: %s%s", event->id,
-	            tuple(names, log, event), where(speaker, log));
+	            "conversation %" PRIu64 " begins: %s%s%s%s", event->id,
+	            tuple(names, log, event), event->via ? " via " : "", via,
+	            where(speaker, log));
 }
 
 /* ", stack 2.1 of 128 KiB" of a fiber. */

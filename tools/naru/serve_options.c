@@ -52,6 +52,12 @@ static void usage_options(FILE *out)
 	      "      --stall TIME            tell of a fiber that computes for "
 	      "longer without\n"
 	      "                              waiting; 100ms; or never\n"
+	      "      --proxy-protocol[=WHO]  clients say first for whom they "
+	      "speak: all of them\n"
+	      "                              (required), or those of "
+	      "NETWORKS\n"
+	      "      --announce VERSION      what relay says first to the "
+	      "other server: v1, v2\n"
 	      "  -v                          tell of each conversation; -vv of "
 	      "each call\n"
 	      "  -q                          say nothing but why it fails to "
@@ -173,6 +179,26 @@ static bool set_io(const char *text, enum naru_io *ret_io)
 	return true;
 }
 
+/* "required", "required,NETWORKS", or "NETWORKS". What the networks say, the
+ * library reads. */
+static bool set_proxy(const char *text, struct naru_options *options)
+{
+	static const char required[] = "required";
+	size_t len = sizeof(required) - 1;
+
+	options->proxy = NARU_PROXY_REQUIRED;
+	options->proxy_from = NULL;
+	if (!text || strcmp(text, required) == 0)
+		return true;
+	if (strncmp(text, required, len) == 0 && text[len] == ',') {
+		options->proxy_from = text + len + 1;
+	} else {
+		options->proxy = NARU_PROXY_ALLOWED;
+		options->proxy_from = text;
+	}
+	return true;
+}
+
 /* Long options without a letter. */
 enum {
 	OPTION_IDLE = 256,
@@ -181,6 +207,8 @@ enum {
 	OPTION_IO,
 	OPTION_ISOLATE,
 	OPTION_STALL,
+	OPTION_PROXY,
+	OPTION_ANNOUNCE,
 };
 
 static const struct option long_options[] = {
@@ -195,6 +223,8 @@ static const struct option long_options[] = {
 	{"io", required_argument, NULL, OPTION_IO},
 	{"isolate", no_argument, NULL, OPTION_ISOLATE},
 	{"stall", required_argument, NULL, OPTION_STALL},
+	{"proxy-protocol", optional_argument, NULL, OPTION_PROXY},
+	{"announce", required_argument, NULL, OPTION_ANNOUNCE},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -226,6 +256,11 @@ static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
 		return set_io(text, &o->io);
 	case OPTION_STALL:
 		return set_stall(text, &o->stall_ms);
+	case OPTION_PROXY:
+		return set_proxy(text, o);
+	case OPTION_ANNOUNCE:
+		return nr_tool_announce(NAME, "--announce", text,
+		                        &serve->arg.announce);
 	default:
 		return set_time("--drain", 0, text, &serve->drain_ms);
 	}
@@ -309,6 +344,10 @@ static bool set_operands(struct nr_tool_serving *serve, int count,
 	if (!has_program && count == (endpoint ? 2 : 1) &&
 	    !set_talk(serve, operands[count - 1]))
 		return false;
+	if (serve->arg.announce && !serve->talk->has_target) {
+		nr_tool_say(NAME, "--announce: this is for the talk relay");
+		return false;
+	}
 	return nr_tool_endpoint(NAME, endpoint, serve->port, serve->endpoint);
 }
 

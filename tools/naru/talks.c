@@ -200,7 +200,9 @@ static int relay(struct naru_conv *conv, void *arg)
 	                NARU_DIAL_OPTIONS(.report = nr_tool_log_event,
 	                                  .report_arg = log,
 	                                  .report_calls = log->verbosity >=
-	                                                  NR_TOOL_LOG_CALLS));
+	                                                  NR_TOOL_LOG_CALLS,
+	                                  .announce = given->announce,
+	                                  .announce_for = conv));
 	if (err < 0) {
 		nr_tool_log(log, NR_TOOL_LOG_ERROR,
 		            "conversation %" PRIu64 ": relay: %s: %s",

@@ -14,9 +14,10 @@
 
 /* What a talk of the table is given as its argument. */
 struct nr_tool_talk_arg {
-	const char *target;      /* of relay=ENDPOINT */
-	char **argv;             /* of a program, ended by null */
-	struct nr_tool_log *log; /* where to say what went wrong */
+	const char *target;          /* of relay=ENDPOINT */
+	char **argv;                 /* of a program, ended by null */
+	enum naru_announce announce; /* what relay sends first */
+	struct nr_tool_log *log;     /* where to say what went wrong */
 };
 
 struct nr_tool_talk {
