@@ -59,6 +59,11 @@ struct nr_input_wait {
 ssize_t nr_input_more(struct naru_conv *conv, size_t most,
                       struct nr_input_wait *wait);
 
+/* The same where a message would begin: there a stream that was cut has just
+ * ended, for nothing is missing. */
+ssize_t nr_input_first(struct naru_conv *conv, size_t most,
+                       struct nr_input_wait *wait);
+
 /* COUNT bytes have been read. */
 void nr_input_take(struct naru_conv *conv, size_t count);
 

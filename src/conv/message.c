@@ -85,7 +85,8 @@ static __attribute__((noinline)) int await_message(struct naru_conv *conv,
 	while ((found = scan_line(conv, ret_msg)) == 0) {
 		bool begun = nr_input_left(conv) > 0;
 
-		got = nr_input_more(conv, most, begun ? &rest : &first);
+		got = begun ? nr_input_more(conv, most, &rest)
+		            : nr_input_first(conv, most, &first);
 		if (got == 0)
 			return begun ? -NARU_ECUT : 0;
 		if (got < 0)

@@ -14,6 +14,5 @@ int nr_opening_accepted(struct naru_conv *conv)
 	if (!settings->proxies && !conv->link.transport->secure)
 		return 0;
 	until = nr_time_add(nr_now(), settings->handshake);
-	(void)until;
-	return 0;
+	return conv->link.transport->secure ? nr_opening_tls(conv, until) : 0;
 }

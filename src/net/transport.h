@@ -73,6 +73,7 @@ struct nr_transport {
 };
 
 extern const struct nr_transport nr_transport_tcp;
+extern const struct nr_transport nr_transport_tls;
 extern const struct nr_transport nr_transport_unix;
 
 #endif

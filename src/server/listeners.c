@@ -11,6 +11,7 @@
 #include "naru/error.h"
 #include "net/addr.h"
 #include "net/trace.h"
+#include "net/transport.h"
 #include "os/os_process.h"
 #include "os/os_socket.h"
 #include "server/server.h"
@@ -171,6 +172,11 @@ int nr_listeners_add(struct naru_server *server, const char *endpoint,
 		err = naru_endpoint_check(endpoint, why, sizeof(why));
 		report_error(server, "read", why, err);
 		return err;
+	}
+	if (parsed.transport->secure && !server->settings.tls) {
+		report_error(server, "listen", "TLS needs a certificate",
+		             -EOPNOTSUPP);
+		return -EOPNOTSUPP;
 	}
 	count = nr_endpoint_addrs(&parsed, server->options.family, addrs);
 	if (count < 0) {

@@ -59,6 +59,7 @@ struct naru_server {
 	/* Stopping: both cross fork(). */
 	struct nr_source stop;   /* an event */
 	struct nr_source cancel; /* a timer, set when the drain begins */
+	struct nr_source reload; /* an event: TLS's files are to be read anew */
 	bool stopping, cancelled;
 	_Atomic bool asked; /* to stop, in this process */
 
@@ -83,6 +84,11 @@ static inline bool nr_is_server(const struct naru_server *server)
 /* server_options.c: what the options come to. */
 int nr_server_take_options(struct naru_server *server,
                            const struct naru_options *given);
+
+/* server_tls.c: reads the files of the options' TLS, if any; its loop is open.
+ */
+int nr_server_open_tls(struct naru_server *server);
+void nr_server_close_tls(struct naru_server *server);
 
 /* listeners.c */
 int nr_listeners_add(struct naru_server *server, const char *endpoint,
