@@ -50,13 +50,23 @@ static void on_stop(int number)
 	errno = before;
 }
 
+static void on_reload(int number)
+{
+	(void)number;
+	if (getpid() == stopping.pid)
+		(void)naru_server_reload_tls_later(stopping.server);
+}
+
 static void on_pipe(int number)
 {
 	(void)number;
 }
 
-static void set_signals(struct naru_server *server, int64_t drain_ms)
+static void set_signals(struct naru_server *server, int64_t drain_ms,
+                        bool has_tls)
 {
+	struct sigaction reload = {.sa_handler = on_reload,
+	                           .sa_flags = SA_RESTART};
 	struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
 	struct sigaction none = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
 
@@ -70,6 +80,10 @@ static void set_signals(struct naru_server *server, int64_t drain_ms)
 	sigaddset(&stop.sa_mask, SIGINT);
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGINT, &stop, NULL);
+	/* Without certificates it is what it ever was: the terminal's end. */
+	sigemptyset(&reload.sa_mask);
+	if (has_tls)
+		sigaction(SIGHUP, &reload, NULL);
 	/* A log that nobody reads any more must not end the server. A handler
 	 * does not outlive exec, as ignoring would: programs find the signal
 	 * as they expect it. */
@@ -188,7 +202,7 @@ static int run(struct nr_tool_serving *serve)
 	if (err < 0)
 		return listen_fails(serve, err);
 	stopping.quiet = serve->quiet;
-	set_signals(serve->server, serve->drain_ms);
+	set_signals(serve->server, serve->drain_ms, serve->options.tls != NULL);
 	if (!nr_tool_serve_has_fibers(serve))
 		nr_tool_serve_ready(serve, NULL);
 	if (serve->failed)
@@ -226,7 +240,13 @@ static int serve_main(int argc, char **argv)
 		return nr_tool_help(&nr_tool_serve);
 	set_options(&serve);
 	raise_limit(&serve);
+	serve.log.capture = true;
 	err = naru_server_new(&serve.server, &serve.options);
+	serve.log.capture = false;
+	if (err < 0 && serve.log.why[0]) {
+		nr_tool_say(NAME, "%s: %s", serve.log.why, naru_strerror(err));
+		return err == -EINVAL ? NR_TOOL_USAGE : NR_TOOL_FAILURE;
+	}
 	if (err == -EINVAL) {
 		nr_tool_say(NAME, "a number among the options is too large");
 		return NR_TOOL_USAGE;
