@@ -46,10 +46,11 @@ enum naru_event_kind {
 	 * result, state, local, peer, queued, backlog, id where it belongs to
 	 * a conversation. */
 	NARU_EVENT_CALL,
-	/* Something is wrong with an endpoint: call says what could not be
-	 * done ("read", "read source", "read proxy_from",
-	 * "resolve", "listen", "announce"), text with what, and where and
-	 * why; result. */
+	/* Something is wrong with an endpoint or a file: call says what could
+	 * not be done ("read", "read source", "read proxy_from", "resolve",
+	 * "listen", "announce", "read TLS"), text with what, and where and why;
+	 * result. Or TLS broke in the midst of a conversation: id, call
+	 * ("TLS"), text, result. */
 	NARU_EVENT_ERROR,
 	/* A program of naru_program() has ended: id, pid, status. */
 	NARU_EVENT_PROGRAM,
@@ -73,6 +74,8 @@ enum naru_event_kind {
 	 * agreed; or what is wrong), result. Where that is negative, there is
 	 * no conversation. */
 	NARU_EVENT_HANDSHAKE,
+	/* naru_server_reload_tls_later() has been done: result. */
+	NARU_EVENT_RELOAD,
 };
 
 /*

@@ -96,6 +96,16 @@ NARU_RESULT int naru_start_tls(struct naru_conv *conv);
  */
 NARU_RESULT int naru_server_reload_tls(struct naru_server *server);
 
+/*
+ * Has SERVER itself do so, soon: for a signal handler (signal-safety(7)), such
+ * as SIGHUP's. What comes of it is reported (NARU_EVENT_RELOAD). Whoever
+ * accepts connections reads the files, and accepts none meanwhile. Does not
+ * wait.
+ *
+ * Returns 0, or -EOPNOTSUPP where the server has no certificate.
+ */
+int naru_server_reload_tls_later(struct naru_server *server);
+
 NARU_END_DECLS
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/options.h"
 #include "base/time.h"
+#include "client/dial_tls.h"
 #include "conv/conv.h"
 #include "conv/opening_proxy.h"
 #include "naru/dial.h"
@@ -117,7 +118,7 @@ static int prepare(struct dial *dial, const struct naru_dial_options *given)
 		timeout == NR_NEVER ? NR_NEVER : nr_time_add(nr_now(), timeout);
 	dial->self = nr_strand_self();
 	err = parse(dial, "read", dial->endpoint_text, &dial->endpoint);
-	if (err == 0 && dial->endpoint.transport == &nr_transport_tcp &&
+	if (err == 0 && dial->endpoint.transport != &nr_transport_unix &&
 	    dial->endpoint.port == 0)
 		err = report_wrong(dial, "read",
 		                   "port 0 cannot be connected to",
@@ -330,8 +331,12 @@ int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
 	dialled->settings.framing = dial.framing;
 	nr_conv_begin(&dialled->conv, &connection, &dialled->settings);
 	err = nr_opening_announce(&dialled->conv, &dial.options, dial.until);
+	if (err == 0)
+		err = nr_dial_tls(&dialled->conv, &dialled->settings,
+		                  &dial.options, &dial.endpoint, dial.until);
 	if (err < 0) {
 		nr_conv_drop(&dialled->conv);
+		nr_dial_tls_end(&dialled->settings);
 		free(dialled);
 		return err;
 	}
@@ -342,6 +347,7 @@ int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
 
 int naru_close(struct naru_conv *conv)
 {
+	struct dialled *dialled;
 	int err;
 
 	if (!conv)
@@ -350,6 +356,8 @@ int naru_close(struct naru_conv *conv)
 		return -EINVAL;
 	nr_output_move_out(conv);
 	err = nr_conv_end(conv);
-	free(nr_list_entry(conv, struct dialled, conv));
+	dialled = nr_list_entry(conv, struct dialled, conv);
+	nr_dial_tls_end(&dialled->settings);
+	free(dialled);
 	return err;
 }

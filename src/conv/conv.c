@@ -10,6 +10,7 @@
 #include "conv/opening.h"
 #include "naru/proxy.h"
 #include "net/addr.h"
+#include "net/tls.h"
 #include "os/os_socket.h"
 #include "os/os_time.h"
 
@@ -150,8 +151,9 @@ static int end_gracefully(struct naru_conv *conv)
 		nr_conv_break(conv);
 		return err;
 	}
-	/* Where the peer has finished, closing does the rest. */
-	if (conv->in.ended)
+	/* Where the peer has finished, closing does the rest; but under TLS
+	 * the peer takes it for a cut where we do not say that we have. */
+	if (conv->in.ended && !nr_tls_is(&conv->link))
 		return 0;
 	err = nr_output_finish(conv);
 	if (err < 0)

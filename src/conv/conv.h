@@ -31,6 +31,8 @@ struct nr_settings {
 	struct nr_framing framing;  /* that they begin with */
 	int64_t handshake;          /* in nanoseconds */
 	struct nr_tls *tls;         /* of TLS, or null */
+	const char *host;           /* that was dialled, or null */
+	unsigned port;
 	struct nr_proxies *proxies; /* who sends PROXY headers, or null */
 	struct nr_report report;
 };

@@ -199,6 +199,19 @@ ssize_t nr_input_more(struct naru_conv *conv, size_t most,
 	return got;
 }
 
+ssize_t nr_input_first(struct naru_conv *conv, size_t most,
+                       struct nr_input_wait *wait)
+{
+	struct nr_input *in = &conv->in;
+	ssize_t got = nr_input_more(conv, most, wait);
+
+	if (got != -NARU_ECUT)
+		return got;
+	in->err = 0;
+	in->ended = true;
+	return 0;
+}
+
 /* Moves what is unread to BUF, LEN bytes at most. */
 static size_t move_out(struct naru_conv *conv, char *buf, size_t len)
 {
@@ -260,7 +273,7 @@ static ssize_t await_first(struct naru_conv *conv)
 
 	if (nr_input_left(conv) > 0)
 		return 1;
-	return nr_input_more(conv, NR_BUFFER_SIZE, &wait);
+	return nr_input_first(conv, NR_BUFFER_SIZE, &wait);
 }
 
 ssize_t naru_read_exact(struct naru_conv *conv, void *buf, size_t len)

@@ -66,6 +66,11 @@ ssize_t nr_input_more(struct naru_conv *conv, size_t most,
  */
 int nr_input_reserve(struct naru_conv *conv, size_t need);
 
+/* The same where a message would begin: there a stream that was cut has just
+ * ended, for nothing is missing. */
+ssize_t nr_input_first(struct naru_conv *conv, size_t most,
+                       struct nr_input_wait *wait);
+
 /* COUNT bytes have been read. */
 void nr_input_take(struct naru_conv *conv, size_t count);
 

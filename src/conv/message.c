@@ -107,7 +107,8 @@ static __attribute__((noinline)) int await_message(struct naru_conv *conv,
 			found = nr_input_reserve(conv, conv->scan.need);
 		if (found < 0)
 			return found;
-		got = nr_input_more(conv, most, begun ? &rest : &first);
+		got = begun ? nr_input_more(conv, most, &rest)
+		            : nr_input_first(conv, most, &first);
 		if (got == 0)
 			return begun ? -NARU_ECUT : 0;
 		if (got < 0)

@@ -16,4 +16,9 @@ struct naru_conv;
  * What fails is reported (NARU_EVENT_HANDSHAKE). 0 or an error. */
 int nr_opening_accepted(struct naru_conv *conv);
 
+/* Holds TLS's handshake on CONV, until UNTIL; as the client where it was
+ * dialled. What came of it is reported. 0 or an error, after which CONV's link
+ * can only be closed. */
+int nr_opening_tls(struct naru_conv *conv, int64_t until);
+
 #endif

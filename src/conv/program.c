@@ -8,7 +8,9 @@
 #include "base/assert.h"
 #include "base/time.h"
 #include "conv/conv.h"
+#include "conv/program_tls.h"
 #include "net/addr.h"
+#include "net/tls.h"
 #include "os/os_file.h"
 #include "os/os_poll.h"
 #include "os/os_process.h"
@@ -213,11 +215,55 @@ static void count_bytes(struct naru_conv *conv)
 		conv->program_sent = info.written - conv->out.total;
 }
 
+/* Runs the program until its end, on the socket itself. */
+static int run_on_socket(struct naru_conv *conv, char *const argv[],
+                         pid_t *ret_pid, int *ret_status)
+{
+	char **env = make_environment(conv);
+	int err;
+
+	if (!env)
+		return -ENOMEM;
+	*ret_pid = nr_process_spawn(conv->link.fd, argv, env);
+	free(env);
+	if (*ret_pid < 0)
+		return (int)*ret_pid;
+	err = await_end(conv, nr_strand_self(), *ret_pid, ret_status);
+	count_bytes(conv);
+	return err;
+}
+
+/* The same where the socket's bytes are under TLS. */
+static int run_beside(struct naru_conv *conv, char *const argv[],
+                      pid_t *ret_pid, int *ret_status)
+{
+	struct nr_strand *self = nr_strand_self();
+	struct nr_carriage carriage;
+	char **env = make_environment(conv);
+	int err = env ? nr_carriage_open(&carriage, conv) : -ENOMEM;
+
+	if (err == 0) {
+		*ret_pid = nr_process_spawn(carriage.theirs, argv, env);
+		err = *ret_pid < 0 ? (int)*ret_pid : 0;
+		if (err == 0)
+			err = nr_carriage_begin(&carriage);
+		if (err == 0) {
+			err = await_end(conv, self, *ret_pid, ret_status);
+			err = nr_carriage_end(&carriage, err);
+		} else if (*ret_pid > 0) {
+			nr_process_kill_group(*ret_pid);
+			(void)nr_process_reap(*ret_pid, true, ret_status);
+		}
+		nr_carriage_close(&carriage);
+	}
+	free(env);
+	return err;
+}
+
 int naru_program(struct naru_conv *conv, char *const argv[], int *ret_status)
 {
 	struct nr_strand *self = nr_strand_self();
-	char **env;
-	pid_t pid;
+	pid_t pid = -1;
 	int err;
 
 	if (!nr_conv_is(conv) || !argv || !argv[0] || !ret_status)
@@ -229,15 +275,11 @@ int naru_program(struct naru_conv *conv, char *const argv[], int *ret_status)
 	if (err < 0)
 		return err;
 	(void)nr_output_settle(self, conv, NR_NEVER);
-	env = make_environment(conv);
-	if (!env)
-		return -ENOMEM;
-	pid = nr_process_spawn(conv->link.fd, argv, env);
-	free(env);
+	err = nr_tls_is(&conv->link)
+	              ? run_beside(conv, argv, &pid, ret_status)
+	              : run_on_socket(conv, argv, &pid, ret_status);
 	if (pid < 0)
-		return (int)pid;
-	err = await_end(conv, self, pid, ret_status);
-	count_bytes(conv);
+		return err;
 	nr_report(&conv->settings->report,
 	          &(struct naru_event){.kind = NARU_EVENT_PROGRAM,
 	                               .id = conv->id,

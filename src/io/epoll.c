@@ -240,6 +240,27 @@ static int await_once(struct epoll_engine *epoll, struct nr_io_fiber *self,
 	return err;
 }
 
+/* Waits for what was just found not to be ready, as often as that is: it stays
+ * added. */
+static int await_known(struct epoll_engine *epoll, struct nr_io_fiber *self,
+                       struct nr_handle handle, enum nr_readiness what,
+                       int64_t until)
+{
+	struct entry *entry;
+	int err = add(epoll, handle);
+
+	if (err < 0)
+		return err;
+	err = await(epoll, self, handle, what, until);
+	/* Who finds nothing now waits for the next edge. */
+	entry = &epoll->table[handle.fd];
+	if (what == NR_READABLE)
+		entry->may_read = entry->over;
+	else
+		entry->may_write = false;
+	return err;
+}
+
 static int epoll_wait_for(struct nr_io *io, struct nr_handle handle,
                           enum nr_readiness what, int64_t until)
 {
@@ -251,6 +272,8 @@ static int epoll_wait_for(struct nr_io *io, struct nr_handle handle,
 
 	if (self->cancelled)
 		return -ECANCELED;
+	if (handle.serial != 0 && until > epoll->engine.now)
+		return await_known(epoll, self, handle, what, until);
 	err = nr_poll(&now, 1, 0);
 	if (err != 0)
 		return err < 0 ? err : 0;

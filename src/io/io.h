@@ -77,7 +77,10 @@ struct nr_io_ops {
 	int (*connect)(struct nr_io *io, struct nr_handle handle,
 	               const struct naru_addr *addr, int64_t until);
 
-	/* Waits until a descriptor of any kind is ready. */
+	/* Waits until a descriptor of any kind is ready. With a serial number,
+	 * the caller has just found it not to be (-EAGAIN, or less than asked
+	 * for), and finds out again afterwards; one strand may wait for each
+	 * readiness of it at a time. */
 	int (*wait)(struct nr_io *io, struct nr_handle handle,
 	            enum nr_readiness what, int64_t until);
 

@@ -73,6 +73,7 @@ struct nr_transport {
 };
 
 extern const struct nr_transport nr_transport_tcp;
+extern const struct nr_transport nr_transport_tls;
 extern const struct nr_transport nr_transport_unix;
 
 /* Whether it carries a stream of bytes, as all do but datagrams. */

@@ -142,6 +142,22 @@ int nr_file_identify(const char *path, struct nr_file_id *ret_id)
 	return 0;
 }
 
+void nr_file_stamp(const char *path, struct nr_file_stamp *ret_stamp)
+{
+	struct stat found;
+
+	*ret_stamp = (struct nr_file_stamp){0};
+	if (!path || stat(path, &found) < 0)
+		return;
+	*ret_stamp = (struct nr_file_stamp){
+		.device = found.st_dev,
+		.inode = found.st_ino,
+		.size = (uint64_t)found.st_size,
+		.changed = found.st_mtim.tv_sec * NR_NS_PER_S +
+	                   found.st_mtim.tv_nsec,
+	};
+}
+
 int nr_file_remove(const char *path)
 {
 	return unlink(path) < 0 ? -errno : 0;

@@ -47,6 +47,15 @@ struct nr_file_id {
 };
 int nr_file_identify(const char *path, struct nr_file_id *ret_id);
 
+/* Which content a path has now, links followed: the same where nobody has
+ * written to it or put another in its place. All zero for null, and where there
+ * is none. */
+struct nr_file_stamp {
+	uint64_t device, inode, size;
+	int64_t changed; /* in nanoseconds */
+};
+void nr_file_stamp(const char *path, struct nr_file_stamp *ret_stamp);
+
 int nr_file_remove(const char *path);
 
 /* How many descriptors this process may have open. */

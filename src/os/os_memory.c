@@ -47,6 +47,17 @@ int nr_memory_map_guard(void *memory, size_t size)
 	return mprotect(memory, size, PROT_NONE) < 0 ? -errno : 0;
 }
 
+int nr_memory_share(size_t size, void **ret_memory)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	*ret_memory = memory;
+	return 0;
+}
+
 int nr_memory_drop(void *memory, size_t size)
 {
 	return madvise(memory, size, MADV_DONTNEED) < 0 ? -errno : 0;

@@ -27,6 +27,10 @@ void nr_memory_release(void *memory, size_t size);
 int nr_memory_mark_guard(void *memory, size_t size);
 int nr_memory_map_guard(void *memory, size_t size);
 
+/* SIZE bytes that read as zeros, and that processes forked later have in
+ * common with this one. Given back by nr_memory_release(). -ENOMEM. */
+int nr_memory_share(size_t size, void **ret_memory);
+
 /* Frees the pages, which read as zeros again. Guards stay. */
 int nr_memory_drop(void *memory, size_t size);
 

@@ -301,6 +301,12 @@ int nr_socket_pair(int ret_fds[2])
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_fds));
 }
 
+int nr_socket_stream_pair(int ret_fds[2])
+{
+	return result(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds));
+}
+
 int nr_socket_send_message(int fd, const void *data, size_t len, int passed)
 {
 	struct iovec iov = {(void *)(uintptr_t)data, len};

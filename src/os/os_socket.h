@@ -86,6 +86,9 @@ unsigned nr_socket_backlog_max(void);
 /* A pair of connected sockets between processes that keep messages apart. */
 int nr_socket_pair(int ret_fds[2]);
 
+/* A pair of connected sockets that carry streams of bytes. */
+int nr_socket_stream_pair(int ret_fds[2]);
+
 /* Sends one message between processes, with the descriptor PASSED where that
  * is not -1. Never waits: -EAGAIN. */
 int nr_socket_send_message(int fd, const void *data, size_t len, int passed);

@@ -158,6 +158,23 @@ static int open_all(struct naru_server *server,
 	return 0;
 }
 
+/* Whether the options have what TRANSPORT takes. */
+static int check_transport(struct naru_server *server,
+                           const struct nr_transport *transport)
+{
+	if (server->settings.proxies && !nr_transport_is_stream(transport)) {
+		report_error(server, "listen",
+		             "PROXY headers come over streams alone", -EINVAL);
+		return -EINVAL;
+	}
+	if (transport->secure && !server->settings.tls) {
+		report_error(server, "listen", "TLS needs a certificate",
+		             -EOPNOTSUPP);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
 int nr_listeners_add(struct naru_server *server, const char *endpoint,
                      naru_talk *talk, void *arg)
 {
@@ -173,12 +190,9 @@ int nr_listeners_add(struct naru_server *server, const char *endpoint,
 		report_error(server, "read", why, err);
 		return err;
 	}
-	if (server->settings.proxies &&
-	    !nr_transport_is_stream(parsed.transport)) {
-		report_error(server, "listen",
-		             "PROXY headers come over streams alone", -EINVAL);
-		return -EINVAL;
-	}
+	err = check_transport(server, parsed.transport);
+	if (err < 0)
+		return err;
 	count = nr_endpoint_addrs(&parsed, server->options.family, addrs);
 	if (count < 0) {
 		report_error(server, "resolve", parsed.host, count);

@@ -148,11 +148,15 @@ int naru_server_new(struct naru_server **ret_server,
 	server->magic = NR_SERVER_MAGIC;
 	server->owner = nr_process_id();
 	server->stop.fd = server->cancel.fd = server->wake.fd = -1;
+	server->reload.fd = -1;
 	server->loop.watch = -1;
 	err = nr_server_take_options(server, options);
 	if (err == 0)
 		err = open_sources(server);
+	if (err == 0)
+		err = nr_server_open_tls(server);
 	if (err < 0) {
+		nr_server_close_tls(server);
 		close_sources(server);
 		nr_server_free_proxies(server);
 		free(server);
@@ -330,6 +334,7 @@ void naru_server_free(struct naru_server *server)
 	nr_assert(server->life != NR_LIFE_RUNNING);
 	if (server->owner == nr_process_id())
 		nr_listeners_close(server);
+	nr_server_close_tls(server);
 	close_sources(server);
 	nr_server_free_proxies(server);
 	server->magic = 0;

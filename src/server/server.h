@@ -60,6 +60,7 @@ struct naru_server {
 	/* Stopping: both cross fork(). */
 	struct nr_source stop;   /* an event */
 	struct nr_source cancel; /* a timer, set when the drain begins */
+	struct nr_source reload; /* an event: TLS's files are to be read anew */
 	bool stopping, cancelled;
 	_Atomic bool asked; /* to stop, in this process */
 
@@ -89,6 +90,11 @@ int nr_server_take_options(struct naru_server *server,
  * what that holds. */
 int nr_server_take_proxies(struct naru_server *server);
 void nr_server_free_proxies(struct naru_server *server);
+
+/* server_tls.c: reads the files of the options' TLS, if any; its loop is open.
+ */
+int nr_server_open_tls(struct naru_server *server);
+void nr_server_close_tls(struct naru_server *server);
 
 /* listeners.c */
 int nr_listeners_add(struct naru_server *server, const char *endpoint,

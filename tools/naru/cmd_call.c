@@ -18,6 +18,7 @@
 #include "arguments.h"
 #include "command.h"
 #include "log.h"
+#include "tls_options.h"
 
 #define NAME  "naru call"
 
@@ -26,6 +27,7 @@
 /* What the command line asks for. */
 struct call {
 	struct naru_dial_options options;
+	struct nr_tool_tls tls;
 	struct nr_tool_log log;
 	char endpoint[NR_TOOL_ENDPOINT_TEXT]; /* in full */
 	int64_t port;
@@ -65,6 +67,17 @@ static void usage(FILE *out)
 	      "that "
 	      "nobody\n"
 	      "                     stands between\n"
+	      "      --servername NAME\n"
+	      "                     of tls://, who must be at the other end; "
+	      "the host\n"
+	      "      --ca FILE      who vouches for it, in PEM; the system's\n"
+	      "      --verify WHAT  its certificate: required or none; "
+	      "required\n"
+	      "      --pin PINS     its public key, sha256//...;...\n"
+	      "      --cert FILE --key FILE\n"
+	      "                     our own certificate, in PEM\n"
+	      "      --alpn NAME[,NAME...]\n"
+	      "                     protocols over TLS, the preferred first\n"
 	      "      --half-open    go on sending after the peer's end\n"
 	      "  -v                 print both addresses; -vv each call\n"
 	      "  -h, --help         this text\n"
@@ -90,6 +103,7 @@ static const struct option long_options[] = {
 	{"source", required_argument, NULL, OPTION_SOURCE},
 	{"half-open", no_argument, NULL, OPTION_HALF_OPEN},
 	{"proxy-protocol", required_argument, NULL, OPTION_PROXY},
+	NR_TOOL_TLS_OPTIONS,
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -125,6 +139,8 @@ static bool set_option(struct call *call, int c, char **argv)
 		call->help = true;
 		return true;
 	default:
+		if (nr_tool_tls_has(c))
+			return nr_tool_tls_set(&call->tls, NAME, c, optarg);
 		nr_tool_bad_option(NAME, argv, c, long_options);
 		return false;
 	}
@@ -142,6 +158,8 @@ static bool parse(struct call *call, int argc, char **argv)
 		if (call->help)
 			return true;
 	}
+	nr_tool_tls_end(&call->tls);
+	call->options.tls = call->tls.given ? &call->tls.tls : NULL;
 	if (argc - optind > 1) {
 		nr_tool_say(NAME, "'%s': nothing may follow the endpoint",
 		            argv[optind + 1]);
@@ -187,8 +205,12 @@ static int dial_fails(const struct call *call, int err)
 		                             : naru_strerror(err));
 		return NR_TOOL_USAGE;
 	}
-	nr_tool_say(NAME, "%s: %s", call->endpoint, dial_error(err));
-	return NR_TOOL_FAILURE;
+	if (call->log.why[0] && strstr(call->log.what, "TLS"))
+		nr_tool_say(NAME, "%s: %s: %s", call->endpoint,
+		            naru_strerror(err), call->log.why);
+	else
+		nr_tool_say(NAME, "%s: %s", call->endpoint, dial_error(err));
+	return err == -EINVAL ? NR_TOOL_USAGE : NR_TOOL_FAILURE;
 }
 
 /* Waits until standard input can be read: 1; 0 when told to stop. */
@@ -377,6 +399,7 @@ static void say_connected(const struct call *call, struct naru_conv *conv)
 	else
 		nr_tool_log(&call->log, NR_TOOL_LOG_CONVERSATIONS,
 		            "connected: %s -> %s", local, peer);
+	nr_tool_tls_show(&call->log, naru_tls_info(conv));
 }
 
 /* A person may think, and a pipe may stand still, for as long as they like:

@@ -50,13 +50,23 @@ static void on_stop(int number)
 	errno = before;
 }
 
+static void on_reload(int number)
+{
+	(void)number;
+	if (getpid() == stopping.pid)
+		(void)naru_server_reload_tls_later(stopping.server);
+}
+
 static void on_pipe(int number)
 {
 	(void)number;
 }
 
-static void set_signals(struct naru_server *server, int64_t drain_ms)
+static void set_signals(struct naru_server *server, int64_t drain_ms,
+                        bool has_tls)
 {
+	struct sigaction reload = {.sa_handler = on_reload,
+	                           .sa_flags = SA_RESTART};
 	struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
 	struct sigaction none = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
 
@@ -70,6 +80,10 @@ static void set_signals(struct naru_server *server, int64_t drain_ms)
 	sigaddset(&stop.sa_mask, SIGINT);
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGINT, &stop, NULL);
+	/* Without certificates it is what it ever was: the terminal's end. */
+	sigemptyset(&reload.sa_mask);
+	if (has_tls)
+		sigaction(SIGHUP, &reload, NULL);
 	/* A log that nobody reads any more must not end the server. A handler
 	 * does not outlive exec, as ignoring would: programs find the signal
 	 * as they expect it. */
@@ -188,7 +202,7 @@ static int run(struct nr_tool_serving *serve)
 	if (err < 0)
 		return listen_fails(serve, err);
 	stopping.quiet = serve->quiet;
-	set_signals(serve->server, serve->drain_ms);
+	set_signals(serve->server, serve->drain_ms, serve->options.tls != NULL);
 	if (!nr_tool_serve_has_fibers(serve))
 		nr_tool_serve_ready(serve, NULL);
 	if (serve->failed)
@@ -210,6 +224,23 @@ static void set_options(struct nr_tool_serving *serve)
 	serve->options.catch_overflow = 1;
 }
 
+/* Why there is no server. */
+static int say_wrong(const struct nr_tool_serving *serve, int err)
+{
+	const char *why = serve->log.why;
+
+	if (strcmp(serve->log.what, "read proxy_from") == 0)
+		nr_tool_say(NAME, "--proxy-protocol: %s", why);
+	else if (*why)
+		nr_tool_say(NAME, "%s: %s", why, naru_strerror(err));
+	else if (err == -EINVAL)
+		nr_tool_say(NAME, "a number among the options is too large");
+	else
+		nr_tool_say(NAME, "%s: %s", serve->endpoint,
+		            naru_strerror(err));
+	return err == -EINVAL ? NR_TOOL_USAGE : NR_TOOL_FAILURE;
+}
+
 static int serve_main(int argc, char **argv)
 {
 	struct nr_tool_serving serve = {
@@ -229,18 +260,8 @@ static int serve_main(int argc, char **argv)
 	serve.log.capture = true;
 	err = naru_server_new(&serve.server, &serve.options);
 	serve.log.capture = false;
-	if (err == -EINVAL) {
-		const char *why = serve.log.why;
-
-		nr_tool_say(NAME, "%s%s", *why ? "--proxy-protocol: " : "",
-		            *why ? why
-		                 : "a number among the options is too large");
-		return NR_TOOL_USAGE;
-	}
-	if (err < 0) {
-		nr_tool_say(NAME, "%s: %s", serve.endpoint, naru_strerror(err));
-		return NR_TOOL_FAILURE;
-	}
+	if (err < 0)
+		return say_wrong(&serve, err);
 	status = run(&serve);
 	naru_server_free(serve.server);
 	return status;

@@ -476,31 +476,57 @@ static void show_call(struct nr_tool_log *log, const struct naru_event *event)
 	            where(speaker, log));
 }
 
+/* Keeps what went wrong, for whoever waits to hear of it. */
+static void capture(struct nr_tool_log *log, const struct naru_event *event)
+{
+	snprintf(log->why, sizeof(log->why), "%s",
+	         event->text ? event->text : "");
+	snprintf(log->what, sizeof(log->what), "%s",
+	         event->call ? event->call : "");
+}
+
 static void show_error(struct nr_tool_log *log, const struct naru_event *event)
 {
-	const char *text = event->text ? event->text : "";
+	/* What a peer may bring about again and again is not for everybody. */
+	int level = event->id ? NR_TOOL_LOG_CONVERSATIONS : NR_TOOL_LOG_ERROR;
+	char whose[48] = "";
 
-	if (log->capture) {
-		snprintf(log->why, sizeof(log->why), "%s", text);
-		snprintf(log->what, sizeof(log->what), "%s",
-		         event->call ? event->call : "");
-	} else
-		nr_tool_log(log, NR_TOOL_LOG_ERROR, "%s: %s", text,
+	if (event->id)
+		snprintf(whose, sizeof(whose), "conversation %" PRIu64 ": ",
+		         event->id);
+	if (log->capture)
+		capture(log, event);
+	else
+		nr_tool_log(log, level, "%s%s: %s", whose,
+		            event->text ? event->text : "",
 		            naru_strerror(event->result));
 }
 
-static void show_handshake(const struct nr_tool_log *log,
+static void show_handshake(struct nr_tool_log *log,
                            const struct naru_event *event)
 {
 	char peer[NARU_ADDR_TEXT] = "?";
 
 	if (event->peer)
 		nr_tool_addr_text(peer, event->peer);
-	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS, "%s with %s: %s%s%s",
-	            event->call ? event->call : "?", peer,
-	            event->text ? event->text : "",
-	            event->result < 0 ? ": " : "",
-	            event->result < 0 ? naru_strerror(event->result) : "");
+	if (log->capture && event->result < 0)
+		capture(log, event);
+	else
+		nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
+		            "%s with %s: %s%s%s",
+		            event->call ? event->call : "?", peer,
+		            event->text ? event->text : "",
+		            event->result < 0 ? ": " : "",
+		            event->result < 0 ? naru_strerror(event->result)
+		                              : "");
+}
+
+static void show_reload(const struct nr_tool_log *log,
+                        const struct naru_event *event)
+{
+	nr_tool_log(log, NR_TOOL_LOG_ERROR,
+	            event->result < 0 ? "the certificates stay as they were"
+	                              : "the certificates were read anew");
 }
 
 void nr_tool_log_event(const struct naru_event *event, void *arg)
@@ -553,6 +579,9 @@ void nr_tool_log_event(const struct naru_event *event, void *arg)
 		return;
 	case NARU_EVENT_HANDSHAKE:
 		show_handshake(log, event);
+		return;
+	case NARU_EVENT_RELOAD:
+		show_reload(log, event);
 		return;
 	case NARU_EVENT_WAITER: /* for the line that says who is ready */
 		return;

@@ -15,12 +15,14 @@
 #include "arguments.h"
 #include "log.h"
 #include "talks.h"
+#include "tls_options.h"
 
 #define NR_TOOL_SERVE_NAME "naru serve"
 
 /* What the command line asks for. */
 struct nr_tool_serving {
 	struct naru_options options;
+	struct nr_tool_tls tls;
 	const struct nr_tool_talk *talk;
 	struct nr_tool_talk_arg arg;
 	struct nr_tool_log log;

@@ -58,6 +58,19 @@ static void usage_options(FILE *out)
 	      "NETWORKS\n"
 	      "      --announce VERSION      what relay says first to the "
 	      "other server: v1, v2\n"
+	      "      --cert FILE --key FILE  the certificates of tls://, in "
+	      "PEM; again for\n"
+	      "                              other names; SIGHUP reads them "
+	      "anew\n"
+	      "      --ca FILE               who vouches for clients; the "
+	      "system's\n"
+	      "      --verify WHAT           clients' certificates: none, "
+	      "optional, required;\n"
+	      "                              none\n"
+	      "      --alpn NAME[,NAME...]   protocols over TLS, the "
+	      "preferred first\n"
+	      "      --pin PINS              clients' public keys, "
+	      "sha256//...;...\n"
 	      "  -v                          tell of each conversation; -vv of "
 	      "each call\n"
 	      "  -q                          say nothing but why it fails to "
@@ -225,6 +238,7 @@ static const struct option long_options[] = {
 	{"stall", required_argument, NULL, OPTION_STALL},
 	{"proxy-protocol", optional_argument, NULL, OPTION_PROXY},
 	{"announce", required_argument, NULL, OPTION_ANNOUNCE},
+	NR_TOOL_TLS_OPTIONS,
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -292,6 +306,8 @@ static bool set_option(struct nr_tool_serving *serve, int c, char **argv)
 		nr_tool_bad_option(NAME, argv, c, long_options);
 		return false;
 	default:
+		if (nr_tool_tls_has(c))
+			return nr_tool_tls_set(&serve->tls, NAME, c, optarg);
 		return set_value(serve, c, optarg);
 	}
 }
@@ -365,6 +381,18 @@ static int cut_program(struct nr_tool_serving *serve, int argc, char **argv)
 	return argc;
 }
 
+/* TLS without a certificate of its own is no server's. */
+static bool has_certificate(const struct nr_tool_serving *serve)
+{
+	bool secure = strncmp(serve->endpoint, "tls:", 4) == 0;
+
+	if (serve->tls.certificate_count > 0 || !(secure || serve->tls.given))
+		return true;
+	nr_tool_say(NAME, "TLS needs a certificate and its key: --cert FILE "
+	                  "--key FILE");
+	return false;
+}
+
 bool nr_tool_serve_parse(struct nr_tool_serving *serve, int argc, char **argv)
 {
 	int c;
@@ -382,5 +410,9 @@ bool nr_tool_serve_parse(struct nr_tool_serving *serve, int argc, char **argv)
 		nr_tool_say(NAME, "a program is missing after '--'");
 		return false;
 	}
-	return set_operands(serve, argc - optind, argv + optind);
+	nr_tool_tls_end(&serve->tls);
+	if (serve->tls.given)
+		serve->options.tls = &serve->tls.tls;
+	return set_operands(serve, argc - optind, argv + optind) &&
+	       has_certificate(serve);
 }

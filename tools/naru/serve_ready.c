@@ -100,10 +100,11 @@ static void say_listening(const struct nr_tool_serving *serve,
  * IPv6 address without its brackets. */
 static void say_hint(const struct nr_tool_serving *serve, const char *ready)
 {
+	bool secure = strncmp(ready, "tls://", 6) == 0;
 	const char *text = ready, *host = "", *port, *name;
 	int len;
 
-	if (strncmp(text, "tcp://", 6) != 0) {
+	if (!secure && strncmp(text, "tcp://", 6) != 0) {
 		nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
 		            "talk to it with: %s call %s",
 		            program_invocation_name, text);
@@ -118,8 +119,9 @@ static void say_hint(const struct nr_tool_serving *serve, const char *ready)
 	name = *text == '[' ? text + 1 : text;
 	len = (int)(port - 1 - text) - (*text == '[' ? 2 : 0);
 	nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
-	            "talk to it with: %s call %s%s, or ncat %s%.*s %s",
-	            program_invocation_name, host, text, host, len, name, port);
+	            "talk to it with: %s call %s%s%s, or ncat %s%s%.*s %s",
+	            program_invocation_name, secure ? "tls://" : "", host, text,
+	            secure ? "--ssl " : "", host, len, name, port);
 }
 
 void nr_tool_serve_ready(struct nr_tool_serving *serve,

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef NR_NET_TLS_SET_H
+#define NR_NET_TLS_SET_H
+
+/*
+ * What one reading of the files came to: certificates with their keys, and who
+ * is trusted. It never changes; a conversation holds the one that its handshake
+ * began with.
+ */
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "net/tls_config.h"
+#include "net/tls_sessions.h"
+
+struct nr_tls_set {
+	atomic_uint refs;
+	const struct nr_tls_config *config; /* outlives it */
+	bool server;
+	SSL_CTX **contexts; /* one for each certificate, or one */
+	unsigned count;
+	struct nr_tls_sessions *sessions; /* of a client */
+};
+
+/* What could not be read. */
+struct nr_tls_wrong {
+	char text[512];
+};
+
+/*
+ * Reads the files that CONFIG names, which blocks. FORMER, which may be null,
+ * is the set that it takes the place of: its sessions may go on where the same
+ * is asked of clients. -ENOENT and the like, or -NARU_ETLS for a file that does
+ * not hold what it should, and in RET_WRONG which.
+ */
+int nr_tls_set_read(const struct nr_tls_config *config, bool server,
+                    const struct nr_tls_set *former,
+                    struct nr_tls_set **ret_set,
+                    struct nr_tls_wrong *ret_wrong);
+
+struct nr_tls_set *nr_tls_set_hold(struct nr_tls_set *set);
+void nr_tls_set_release(struct nr_tls_set *set);
+
+/* Whose a TLS session is, who answers its questions in the midst of
+ * SSL_do_handshake() and SSL_read(). */
+struct nr_tls_owner {
+	/* Whether the peer's certificate will do. */
+	bool (*judge)(struct nr_tls_owner *owner, X509_STORE_CTX *check);
+	/* The peer has given a session to go on with later: true where it is
+	 * kept, and the owner's. */
+	bool (*keep)(struct nr_tls_owner *owner, SSL_SESSION *session);
+};
+
+/* A TLS session that is about to begin. Null without memory. */
+SSL *nr_tls_set_new(struct nr_tls_set *set, struct nr_tls_owner *owner);
+
+#endif
