@@ -19,7 +19,8 @@ enum naru_event_kind {
 	/* A conversation has begun: id, fd, local, peer. */
 	NARU_EVENT_BEGIN,
 	/* A conversation has ended: id, local, peer, received, sent,
-	 * duration_ms, result; of a fiber also stack_used, stack_size. */
+	 * duration_ms, result; of a fiber also stack_used, stack_size; over
+	 * UDP also dropped. */
 	NARU_EVENT_END,
 	/* A conversation was lost with its worker: id, peer, pid, status. */
 	NARU_EVENT_LOST,
@@ -72,6 +73,9 @@ enum naru_event_kind {
 	 * ("PROXY", "TLS"), text (what was agreed; or what is wrong), result.
 	 * Where that is negative, there is no conversation. */
 	NARU_EVENT_HANDSHAKE,
+	/* Datagrams were dropped that belonged to no conversation yet: local,
+	 * dropped. At most once a second for each listener. */
+	NARU_EVENT_DROPPED,
 };
 
 /*
@@ -98,6 +102,8 @@ struct naru_event {
 	int status;        /* as waitpid(2) gives it */
 	size_t stack_used; /* the deepest that a fiber's stack was used */
 	size_t stack_size;
+	uint64_t dropped; /* datagrams that came, or were about to, and for
+	                     which there was no room */
 };
 
 /*

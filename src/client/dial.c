@@ -109,7 +109,7 @@ static int prepare(struct dial *dial, const struct naru_dial_options *given)
 		timeout == NR_NEVER ? NR_NEVER : nr_time_add(nr_now(), timeout);
 	dial->self = nr_strand_self();
 	err = parse(dial, "read", dial->endpoint_text, &dial->endpoint);
-	if (err == 0 && dial->endpoint.transport == &nr_transport_tcp &&
+	if (err == 0 && dial->endpoint.transport != &nr_transport_unix &&
 	    dial->endpoint.port == 0)
 		err = report_wrong(dial, "read",
 		                   "port 0 cannot be connected to",

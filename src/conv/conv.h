@@ -28,6 +28,7 @@ struct nr_settings {
 	int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
 	size_t memory_limit;
 	size_t message_limit;
+	int64_t idle_datagram;      /* NARU_TIMEOUT_IDLE over datagrams */
 	int64_t handshake;          /* in nanoseconds */
 	struct nr_tls *tls;         /* of TLS, or null */
 	struct nr_proxies *proxies; /* who sends PROXY headers, or null */
@@ -71,6 +72,7 @@ struct naru_conv {
 	struct nr_strand *first; /* of an accepted one, the strand that it began
 	                            on; under the lock */
 	uint64_t program_received, program_sent;
+	uint64_t dropped; /* datagrams */
 	struct naru_addr peer, local;
 };
 
@@ -82,6 +84,12 @@ struct nr_connection {
 	uint64_t id;
 	struct naru_addr peer;
 	struct naru_addr local; /* of length 0 where it is to be asked for */
+
+	/* Of datagrams, those that came before it: packed, from malloc(3) or
+	 * null. The conversation takes them. */
+	char *first;
+	size_t first_len;
+	unsigned dropped;
 };
 
 /* Begins a conversation. SETTINGS outlive it. */

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/options.h"
 #include "conv/conv.h"
+#include "conv/datagram.h"
 #include "naru/error.h"
 
 /* CR and LF, which a line may have besides the limit. */
@@ -100,6 +101,8 @@ int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg)
 
 	if (!nr_conv_is(conv) || !ret_msg)
 		return -EINVAL;
+	if (conv->link.keeps_messages)
+		return nr_datagram_receive(conv, ret_msg);
 	nr_input_end_view(conv);
 	if (nr_input_unread(&conv->in) > 0)
 		found = scan_line(conv, ret_msg);
@@ -120,6 +123,8 @@ int naru_send(struct naru_conv *conv, const void *data, size_t len)
 {
 	if (!nr_conv_is(conv) || (!data && len > 0))
 		return -EINVAL;
+	if (conv->link.keeps_messages)
+		return nr_datagram_write(conv, data, len, conv->framing.limit);
 	nr_assert(conv->framing.kind == NARU_LINES);
 	if (len > conv->framing.limit)
 		return -NARU_ETOOBIG;
@@ -135,6 +140,8 @@ int naru_send(struct naru_conv *conv, const void *data, size_t len)
 static int send_formatted(struct naru_conv *conv, char *text, size_t len,
                           const char *format)
 {
+	if (conv->link.keeps_messages)
+		return nr_datagram_write(conv, text, len, conv->framing.limit);
 	if (len > conv->framing.limit)
 		return -NARU_ETOOBIG;
 	if (memchr(text, '\n', len))

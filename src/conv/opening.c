@@ -11,6 +11,8 @@ int nr_opening_accepted(struct naru_conv *conv)
 	const struct nr_settings *settings = conv->settings;
 	int64_t until;
 
+	if (conv->link.keeps_messages)
+		return 0;
 	if (!settings->proxies && !conv->link.transport->secure)
 		return 0;
 	until = nr_time_add(nr_now(), settings->handshake);

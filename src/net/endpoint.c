@@ -218,6 +218,7 @@ static const struct {
 	const struct nr_transport *transport;
 } schemes[] = {
 	{"tcp://", &nr_transport_tcp},
+	{"udp://", &nr_transport_udp},
 };
 
 static bool read_endpoint(struct reading *reading)
@@ -240,7 +241,8 @@ static bool read_endpoint(struct reading *reading)
 	mark = memmem(cursor->at, nr_cursor_left(cursor), "://", 3);
 	if (mark)
 		return wrong(reading, cursor->at,
-		             "no such transport; there are tcp:// and unix:");
+		             "no such transport; there are tcp://, udp:// "
+		             "and unix:");
 	if (*cursor->at == '/')
 		return wrong(reading, cursor->at,
 		             "a unix socket's path stands behind unix:");

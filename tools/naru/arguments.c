@@ -159,9 +159,11 @@ bool nr_tool_size(const struct nr_tool_option *option, const char *text,
 	return true;
 }
 
-/* An endpoint of TCP, in pieces of its text; PORT is null where there is
+/* An endpoint over IP, in pieces of its text; PORT is null where there is
  * none. */
 struct pieces {
+	const char *scheme;
+	int scheme_len;
 	const char *host;
 	int host_len;
 	const char *port;
@@ -170,15 +172,17 @@ struct pieces {
 /* TEXT has been found good by naru_endpoint_check(). */
 static struct pieces split(const char *text)
 {
-	bool scheme = strncmp(text, "tcp://", 6) == 0;
-	const char *host = scheme ? text + 6 : text;
+	const char *mark = strstr(text, "://");
+	const char *scheme = mark ? text : "tcp";
+	int scheme_len = mark ? (int)(mark - text) : 3;
+	const char *host = mark ? mark + 3 : text;
 	const char *end = host[0] == '[' ? strchr(host, ']') : NULL;
 	const char *colon = strrchr(end ? end : host, ':');
-	struct pieces p = {host, (int)strlen(host), NULL};
+	struct pieces p = {scheme, scheme_len, host, (int)strlen(host), NULL};
 
-	if (!scheme && host[strspn(host, "0123456789")] == '\0')
-		return (struct pieces){DEFAULT_HOST, strlen(DEFAULT_HOST),
-		                       host};
+	if (!mark && host[strspn(host, "0123456789")] == '\0')
+		return (struct pieces){scheme, scheme_len, DEFAULT_HOST,
+		                       strlen(DEFAULT_HOST), host};
 	if (colon) {
 		p.host_len = (int)(colon - host);
 		p.port = colon + 1;
@@ -190,8 +194,8 @@ static struct pieces split(const char *text)
 	return p;
 }
 
-static bool endpoint_tcp(const char *command, const char *text, int64_t port,
-                         char *ret)
+static bool endpoint_ip(const char *command, const char *text, int64_t port,
+                        char *ret)
 {
 	struct pieces p = split(text);
 	char wanted[8] = DEFAULT_PORT;
@@ -204,8 +208,8 @@ static bool endpoint_tcp(const char *command, const char *text, int64_t port,
 		            wanted, text);
 		return false;
 	}
-	snprintf(ret, NR_TOOL_ENDPOINT_TEXT, "tcp://%.*s:%s", p.host_len,
-	         p.host, p.port ? p.port : wanted);
+	snprintf(ret, NR_TOOL_ENDPOINT_TEXT, "%.*s://%.*s:%s", p.scheme_len,
+	         p.scheme, p.host_len, p.host, p.port ? p.port : wanted);
 	return true;
 }
 
@@ -223,7 +227,7 @@ bool nr_tool_endpoint(const char *command, const char *text, int64_t port,
 		return false;
 	}
 	if (strncmp(text, "unix:", 5) != 0)
-		return endpoint_tcp(command, text, port, ret);
+		return endpoint_ip(command, text, port, ret);
 	if (port != NR_TOOL_NO_PORT) {
 		nr_tool_say(command, "--port: a unix socket has no port: '%s'",
 		            text);

@@ -500,6 +500,17 @@ static void show_handshake(const struct nr_tool_log *log,
 	            event->result < 0 ? naru_strerror(event->result) : "");
 }
 
+static void show_dropped(const struct nr_tool_log *log,
+                         const struct naru_event *event)
+{
+	char local[NARU_ADDR_TEXT];
+
+	nr_tool_log(log, NR_TOOL_LOG_ERROR,
+	            "%s: %" PRIu64 " datagrams dropped: they came faster than "
+	            "conversations could begin",
+	            nr_tool_addr_text(local, event->local), event->dropped);
+}
+
 void nr_tool_log_event(const struct naru_event *event, void *arg)
 {
 	struct nr_tool_log *log = arg;
@@ -550,6 +561,9 @@ void nr_tool_log_event(const struct naru_event *event, void *arg)
 		return;
 	case NARU_EVENT_HANDSHAKE:
 		show_handshake(log, event);
+		return;
+	case NARU_EVENT_DROPPED:
+		show_dropped(log, event);
 		return;
 	case NARU_EVENT_WAITER: /* for the line that says who is ready */
 		return;

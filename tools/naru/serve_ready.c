@@ -98,17 +98,12 @@ static void say_listening(const struct nr_tool_serving *serve,
 
 /* How to talk to it; "*" is no host that a client could call, and ncat takes an
  * IPv6 address without its brackets. */
-static void say_hint(const struct nr_tool_serving *serve, const char *ready)
+static void say_ncat(const struct nr_tool_serving *serve, const char *text)
 {
-	const char *text = ready, *host = "", *port, *name;
+	const bool udp = strncmp(text, "udp://", 6) == 0;
+	const char *scheme = udp ? "udp://" : "", *host = "", *port, *name;
 	int len;
 
-	if (strncmp(text, "tcp://", 6) != 0) {
-		nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
-		            "talk to it with: %s call %s",
-		            program_invocation_name, text);
-		return;
-	}
 	text += 6;
 	if (*text == '*') {
 		host = "localhost";
@@ -118,8 +113,20 @@ static void say_hint(const struct nr_tool_serving *serve, const char *ready)
 	name = *text == '[' ? text + 1 : text;
 	len = (int)(port - 1 - text) - (*text == '[' ? 2 : 0);
 	nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
-	            "talk to it with: %s call %s%s, or ncat %s%.*s %s",
-	            program_invocation_name, host, text, host, len, name, port);
+	            "talk to it with: %s call %s%s%s, or ncat %s%s%.*s %s",
+	            program_invocation_name, scheme, host, text,
+	            udp ? "-u " : "", host, len, name, port);
+}
+
+static void say_hint(const struct nr_tool_serving *serve, const char *ready)
+{
+	if (strncmp(ready, "tcp://", 6) == 0 ||
+	    strncmp(ready, "udp://", 6) == 0)
+		say_ncat(serve, ready);
+	else
+		nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
+		            "talk to it with: %s call %s",
+		            program_invocation_name, ready);
 }
 
 void nr_tool_serve_ready(struct nr_tool_serving *serve,
