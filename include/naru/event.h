@@ -19,7 +19,8 @@ enum naru_event_kind {
 	/* A conversation has begun: id, fd, local, peer, via. */
 	NARU_EVENT_BEGIN,
 	/* A conversation has ended: id, local, peer, received, sent,
-	 * duration_ms, result; of a fiber also stack_used, stack_size. */
+	 * duration_ms, result; of a fiber also stack_used, stack_size; over
+	 * UDP also dropped. */
 	NARU_EVENT_END,
 	/* A conversation was lost with its worker: id, peer, pid, status. */
 	NARU_EVENT_LOST,
@@ -76,6 +77,9 @@ enum naru_event_kind {
 	NARU_EVENT_HANDSHAKE,
 	/* naru_server_reload_tls_later() has been done: result. */
 	NARU_EVENT_RELOAD,
+	/* Datagrams were dropped that belonged to no conversation yet: local,
+	 * dropped. At most once a second for each listener. */
+	NARU_EVENT_DROPPED,
 };
 
 /*
@@ -104,6 +108,8 @@ struct naru_event {
 	size_t stack_size;
 	const struct naru_addr *via; /* who stands between and announced the
 	                                peer (naru/proxy.h), or null */
+	uint64_t dropped; /* datagrams that came, or were about to, and for
+	                     which there was no room */
 };
 
 /*

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/packed.h"
 #include "base/time.h"
+#include "conv/datagram.h"
 #include "conv/opening.h"
 #include "naru/proxy.h"
 #include "net/addr.h"
@@ -30,10 +32,30 @@ const struct nr_settings nr_settings_default = {
 			.kind = NARU_LINES,
 			.ops = &nr_frame_lines,
 		},
+	.idle_datagram = 60 * NR_NS_PER_S,
 	.handshake = 10 * NR_NS_PER_S,
 };
 
 #define LONG_NS NR_NS_PER_S
+
+/* Silence is the only end that datagrams have: it has a timeout of its own.
+ * What came before somebody conversed is the first input. */
+static void begin_datagrams(struct naru_conv *conv,
+                            const struct nr_connection *connection)
+{
+	conv->timeouts[NARU_TIMEOUT_IDLE] = conv->settings->idle_datagram;
+	conv->in.data = connection->first;
+	conv->in.size = conv->in.end = connection->first_len;
+	conv->in.total = 0;
+	conv->in.soon = false;
+	conv->dropped = connection->dropped;
+	for (size_t at = 0; at < connection->first_len;) {
+		size_t len = nr_packed_len(connection->first + at);
+
+		conv->in.total += len;
+		at += nr_packed_size(len);
+	}
+}
 
 void nr_conv_begin(struct naru_conv *conv,
                    const struct nr_connection *connection,
@@ -47,6 +69,8 @@ void nr_conv_begin(struct naru_conv *conv,
 	                 .in_pieces = connection->transport->in_pieces,
 	                 .dialled = connection->dialled,
 	                 .transport = connection->transport,
+	                 .keeps_messages =
+	                         connection->transport->datagram != NULL,
 	                 .id = connection->id,
 	                 .report = &settings->report},
 		.settings = settings,
@@ -63,6 +87,8 @@ void nr_conv_begin(struct naru_conv *conv,
 	};
 	for (int i = 0; i < NR_TIMEOUTS; i++)
 		conv->timeouts[i] = settings->timeouts[i];
+	if (conv->link.keeps_messages)
+		begin_datagrams(conv, connection);
 	nr_arena_init(&conv->arena, settings->memory_limit);
 	nr_list_init(&conv->companions);
 	nr_mutex_init(&conv->lock);
@@ -126,6 +152,8 @@ static int end_gracefully(struct naru_conv *conv)
 {
 	int err;
 
+	if (conv->link.keeps_messages)
+		return nr_datagram_end(conv);
 	nr_input_end_view(conv);
 	if (atomic_load(&conv->broken))
 		return nr_output_pending(conv) ? -ECONNABORTED : 0;
@@ -230,6 +258,7 @@ static void report_end(struct naru_conv *conv, int result)
 			  .duration_ms = duration / NR_NS_PER_MS,
 			  .stack_used = stack_used,
 			  .stack_size = stack_size,
+			  .dropped = conv->dropped,
 		  });
 }
 

@@ -29,6 +29,7 @@ struct nr_settings {
 	int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
 	size_t memory_limit;
 	struct nr_framing framing;  /* that they begin with */
+	int64_t idle_datagram;      /* NARU_TIMEOUT_IDLE over datagrams */
 	int64_t handshake;          /* in nanoseconds */
 	struct nr_tls *tls;         /* of TLS, or null */
 	const char *host;           /* that was dialled, or null */
@@ -77,6 +78,7 @@ struct naru_conv {
 	struct nr_strand *first; /* of an accepted one, the strand that it began
 	                            on; under the lock */
 	uint64_t program_received, program_sent;
+	uint64_t dropped; /* datagrams */
 	struct naru_addr peer, local;
 	struct nr_via *via; /* who announced them, or null */
 };
@@ -89,6 +91,12 @@ struct nr_connection {
 	uint64_t id;
 	struct naru_addr peer;
 	struct naru_addr local; /* of length 0 where it is to be asked for */
+
+	/* Of datagrams, those that came before it: packed, from malloc(3) or
+	 * null. The conversation takes them. */
+	char *first;
+	size_t first_len;
+	unsigned dropped;
 };
 
 /* Begins a conversation. SETTINGS outlive it. */

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/time.h"
 #include "conv/conv.h"
+#include "conv/datagram.h"
 #include "naru/bytes.h"
 #include "naru/error.h"
 
@@ -235,6 +236,8 @@ ssize_t naru_read(struct naru_conv *conv, void *buf, size_t len)
 
 	if (!nr_conv_is(conv) || !buf || len == 0 || len > SSIZE_MAX)
 		return -EINVAL;
+	if (conv->link.keeps_messages)
+		return nr_datagram_read(conv, buf, len);
 	nr_input_end_view(conv);
 	if (nr_input_left(conv) == 0) {
 		if (len >= DIRECT_SIZE ||
@@ -287,6 +290,8 @@ ssize_t naru_read_exact(struct naru_conv *conv, void *buf, size_t len)
 		return -EINVAL;
 	if (len > NARU_READ_EXACT_MAX)
 		return -NARU_ETOOBIG;
+	if (conv->link.keeps_messages)
+		return nr_datagram_read_exact(conv, buf, len);
 	nr_input_end_view(conv);
 	got = await_first(conv);
 	if (got <= 0)

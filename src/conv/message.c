@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "conv/conv.h"
+#include "conv/datagram.h"
 #include "frame/lines.h"
 #include "naru/error.h"
 
@@ -123,6 +124,8 @@ int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg)
 
 	if (!nr_conv_is(conv) || !ret_msg)
 		return -EINVAL;
+	if (conv->link.keeps_messages)
+		return nr_datagram_receive(conv, ret_msg);
 	nr_input_end_view(conv);
 	found = find(conv, ret_msg);
 	return found != 0 ? found : await_message(conv, ret_msg);
@@ -157,6 +160,8 @@ int naru_send(struct naru_conv *conv, const void *data, size_t len)
 {
 	if (!nr_conv_is(conv) || (!data && len > 0))
 		return -EINVAL;
+	if (conv->link.keeps_messages)
+		return nr_datagram_write(conv, data, len, conv->framing.limit);
 	if (len > conv->framing.limit)
 		return -NARU_ETOOBIG;
 	if (conv->framing.plain && len > 0 &&
@@ -188,7 +193,10 @@ int naru_sendf(struct naru_conv *conv, const char *format, ...)
 		(void)vsnprintf(text, (size_t)len + 1, format, args);
 		va_end(args);
 	}
-	err = send_framed(conv, text, (size_t)len, format);
+	err = conv->link.keeps_messages
+	              ? nr_datagram_write(conv, text, (size_t)len,
+	                                  conv->framing.limit)
+	              : send_framed(conv, text, (size_t)len, format);
 	if (text != small)
 		free(text);
 	return err;

@@ -13,6 +13,8 @@ int nr_opening_accepted(struct naru_conv *conv)
 	int64_t until;
 	int err = 0;
 
+	if (conv->link.keeps_messages)
+		return 0;
 	if (!settings->proxies && !conv->link.transport->secure)
 		return 0;
 	until = nr_time_add(nr_now(), settings->handshake);

@@ -10,6 +10,7 @@
 #include "base/line.h"
 #include "base/time.h"
 #include "conv/conv.h"
+#include "conv/datagram.h"
 #include "naru/bytes.h"
 #include "os/os_thread.h"
 
@@ -232,9 +233,12 @@ static int resume_torn(struct nr_output *out, struct iovec *iov, int count,
 	return 0;
 }
 
-/* Whether SELF sends what it wrote to CONV before it waits: notes that there
- * is something then. */
-static bool note_written(struct naru_conv *conv, struct nr_strand *self)
+int nr_output_lock(struct naru_conv *conv)
+{
+	return lock_until(conv, NR_NEVER);
+}
+
+bool nr_output_note_written(struct naru_conv *conv, struct nr_strand *self)
 {
 	if (self->own == conv) {
 		self->wrote = true;
@@ -264,6 +268,8 @@ static int flush_locked(struct naru_conv *conv, int64_t limit)
 	int64_t until = 0;
 	int err = out->err;
 
+	if (conv->link.keeps_messages)
+		return nr_datagram_flush_locked(conv, limit);
 	while (err == 0 && out->end > out->begin) {
 		err = send_pending(conv, until);
 		if (err == -ETIMEDOUT && until == 0) {
@@ -369,7 +375,7 @@ int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
 		out->torn = call;
 		out->torn_len = len;
 		out->torn_taken = err < 0 ? taken : 0;
-		if (!note_written(conv, self) && err == 0) {
+		if (!nr_output_note_written(conv, self) && err == 0) {
 			err = flush_locked(conv, NR_NEVER);
 			/* All of it was taken, and it will be called again. */
 			if (err == -ETIMEDOUT || err == -ENOMEM)
@@ -545,6 +551,8 @@ int naru_write(struct naru_conv *conv, const void *data, size_t len)
 
 	if (!nr_conv_is(conv) || (!data && len > 0) || len > SSIZE_MAX)
 		return -EINVAL;
+	if (conv->link.keeps_messages)
+		return nr_datagram_write(conv, data, len, SIZE_MAX);
 	if (len > 0 && nr_output_append(conv, data, len))
 		return 0;
 	return nr_output_write(conv, &iov, 1, data);

@@ -70,6 +70,13 @@ bool nr_output_append_pieces(struct naru_conv *conv, const struct iovec *iov,
 int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
                     const void *call);
 
+/* Takes the output's lock, waiting as long as for the peer. */
+int nr_output_lock(struct naru_conv *conv);
+
+/* Whether SELF sends what it wrote to CONV before it waits: notes that there
+ * is something then. With the lock. */
+bool nr_output_note_written(struct naru_conv *conv, struct nr_strand *self);
+
 /* How many bytes were written and not yet sent. */
 size_t nr_output_pending(const struct naru_conv *conv);
 

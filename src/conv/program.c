@@ -268,6 +268,8 @@ int naru_program(struct naru_conv *conv, char *const argv[], int *ret_status)
 
 	if (!nr_conv_is(conv) || !argv || !argv[0] || !ret_status)
 		return -EINVAL;
+	if (conv->link.keeps_messages)
+		return -EOPNOTSUPP;
 	nr_input_end_view(conv);
 	if (nr_input_left(conv) > 0)
 		return -EBUSY;

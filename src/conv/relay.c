@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "conv/companion.h"
 #include "conv/conv.h"
+#include "conv/datagram.h"
 #include "naru/bytes.h"
 #include "os/os_time.h"
 
@@ -29,6 +30,8 @@ static int carry(struct naru_conv *from, struct naru_conv *to)
 	ssize_t got;
 	int err;
 
+	if (from->link.keeps_messages || to->link.keeps_messages)
+		return nr_datagram_carry(from, to);
 	nr_input_end_view(from);
 	for (;;) {
 		size_t left = nr_input_left(from);

@@ -99,6 +99,7 @@ static void thread_join(struct nr_strand *other)
 	struct nr_strand_thread *thread = thread_of(other);
 
 	nr_thread_join(thread->thread);
+	nr_io_block_fini(&thread->block);
 	nr_cond_fini(&thread->woken);
 	nr_mutex_fini(&thread->lock);
 	nr_file_close(thread->done);
@@ -208,6 +209,7 @@ void nr_strand_thread_open(struct nr_strand_thread *thread, int cancel,
 void nr_strand_thread_fini(struct nr_strand_thread *thread)
 {
 	nr_strand_fini(&thread->strand);
+	nr_io_block_fini(&thread->block);
 	nr_cond_fini(&thread->woken);
 	nr_mutex_fini(&thread->lock);
 	nr_file_close(thread->cancel);

@@ -148,6 +148,38 @@ static int block_wait(struct nr_io *io, struct nr_handle handle,
 	                what == NR_READABLE ? POLLIN : POLLOUT, until);
 }
 
+static ssize_t block_attempt(struct nr_io *io, struct nr_handle handle,
+                             struct nr_attempt *attempt, int64_t until)
+{
+	struct nr_io_block *block = block_of(io);
+	const short events = attempt->what == NR_READABLE ? POLLIN : POLLOUT;
+	ssize_t result = -EAGAIN;
+	int err;
+
+	if (attempt->soon) {
+		err = look(block);
+		if (err < 0)
+			return err;
+		result = attempt->call(handle.fd, attempt->arg);
+	}
+	while (result == -EAGAIN) {
+		err = wait_for(block, handle.fd, events, until);
+		if (err < 0)
+			return err;
+		result = attempt->call(handle.fd, attempt->arg);
+	}
+	return result;
+}
+
+static char *block_scratch(struct nr_io *io)
+{
+	struct nr_io_block *block = block_of(io);
+
+	if (!block->scratch)
+		block->scratch = malloc(NR_SCRATCH_SIZE);
+	return block->scratch;
+}
+
 static int block_go_on(struct nr_io *io)
 {
 	return look(block_of(io));
@@ -159,14 +191,22 @@ void nr_io_block_init(struct nr_io_block *block, int server, int conversation)
 	                              .cancel = {server, conversation}};
 }
 
+void nr_io_block_fini(struct nr_io_block *block)
+{
+	free(block->scratch);
+	block->scratch = NULL;
+}
+
 const struct nr_io_ops nr_io_block_ops = {
 	.name = "block",
 	.recv = block_recv,
 	.send = block_send,
 	.connect = nr_io_connect,
 	.wait = block_wait,
+	.attempt = block_attempt,
 	.sleep = block_sleep,
 	.go_on = block_go_on,
 	.lend = block_lend,
 	.give_back = block_give_back,
+	.scratch = block_scratch,
 };

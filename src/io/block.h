@@ -16,6 +16,7 @@ struct nr_io_block {
 	int cancel[NR_CANCEL_MAX]; /* -1 for none */
 	unsigned unseen;           /* calls since it last looked whether it is
 	                              cancelled */
+	char *scratch;             /* or null */
 };
 
 extern const struct nr_io_ops nr_io_block_ops;
@@ -23,5 +24,6 @@ extern const struct nr_io_ops nr_io_block_ops;
 /* Prepares a waiter; SERVER and CONVERSATION are descriptors as above, or -1,
  * that it does not own. */
 void nr_io_block_init(struct nr_io_block *block, int server, int conversation);
+void nr_io_block_fini(struct nr_io_block *block);
 
 #endif

@@ -31,6 +31,7 @@ void nr_engine_fini(struct nr_engine *engine)
 		engine->spare = buffer->next;
 		free(buffer);
 	}
+	free(engine->scratch);
 }
 
 void nr_io_fiber_init(struct nr_io_fiber *fiber, struct nr_engine *engine)
@@ -90,6 +91,15 @@ char *nr_engine_lend(struct nr_io *io)
 void nr_engine_give_back(struct nr_io *io, char *buffer)
 {
 	nr_engine_put_buffer(nr_io_fiber_of(io)->engine, buffer);
+}
+
+char *nr_engine_scratch(struct nr_io *io)
+{
+	struct nr_engine *engine = nr_io_fiber_of(io)->engine;
+
+	if (!engine->scratch)
+		engine->scratch = malloc(NR_SCRATCH_SIZE);
+	return engine->scratch;
 }
 
 ssize_t nr_engine_try_recv(struct nr_engine *engine, int fd,

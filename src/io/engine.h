@@ -90,6 +90,7 @@ struct nr_engine {
 	int64_t now;             /* when the last turn was over */
 	struct nr_buffer *spare; /* buffers, the last one used first */
 	unsigned spare_count;
+	char *scratch; /* or null */
 };
 
 extern const struct nr_engine_ops nr_engine_epoll;
@@ -111,6 +112,7 @@ int nr_engine_sleep(struct nr_io *io, int64_t until);
 int nr_engine_pass_on(struct nr_io *io);
 char *nr_engine_lend(struct nr_io *io);
 void nr_engine_give_back(struct nr_io *io, char *buffer);
+char *nr_engine_scratch(struct nr_io *io);
 
 /* A buffer that lend() would lend, or null; and back again. */
 char *nr_engine_take_buffer(struct nr_engine *engine);

@@ -282,6 +282,61 @@ static int epoll_wait_for(struct nr_io *io, struct nr_handle handle,
 	return await_once(epoll, self, handle.fd, what, until);
 }
 
+/* Makes an attempt, and keeps in mind what it says of the descriptor. An error
+ * is no end here: a datagram socket has it once. */
+static ssize_t try_attempt(struct epoll_engine *epoll, struct nr_handle handle,
+                           struct nr_attempt *attempt)
+{
+	struct entry *entry = entry_of(epoll, handle);
+	ssize_t result;
+
+	attempt->more = false;
+	result = attempt->call(handle.fd, attempt->arg);
+	if (!entry)
+		return result;
+	entry->over = false;
+	if (attempt->what == NR_READABLE)
+		entry->may_read = attempt->more;
+	else
+		entry->may_write = result != -EAGAIN;
+	return result;
+}
+
+static ssize_t epoll_attempt(struct nr_io *io, struct nr_handle handle,
+                             struct nr_attempt *attempt, int64_t until)
+{
+	struct nr_io_fiber *self = nr_io_fiber_of(io);
+	struct epoll_engine *epoll = epoll_of(self->engine);
+	ssize_t result = -EAGAIN;
+	int err;
+
+	if (self->cancelled)
+		return -ECANCELED;
+	if (attempt->soon || until <= epoll->engine.now) {
+		err = nr_engine_go_on(self);
+		if (err < 0)
+			return err;
+		result = try_attempt(epoll, handle, attempt);
+	}
+	if (result == -EAGAIN && until <= epoll->engine.now)
+		return -ETIMEDOUT;
+	while (result == -EAGAIN) {
+		err = add(epoll, handle);
+		if (err == 0)
+			err = await(epoll, self, handle, attempt->what, until);
+		if (err < 0 && err != -ETIMEDOUT)
+			return err;
+		result = try_attempt(epoll, handle, attempt);
+		if (result == -EAGAIN && err < 0)
+			return err;
+		if (result == -EAGAIN)
+			err = nr_engine_go_on(self);
+		if (err == -ECANCELED)
+			return err;
+	}
+	return result;
+}
+
 static void epoll_kick(struct nr_engine *engine)
 {
 	nr_event_set(epoll_of(engine)->kick);
@@ -415,10 +470,12 @@ static const struct nr_io_ops epoll_io = {
 	.send = epoll_send,
 	.connect = nr_io_connect,
 	.wait = epoll_wait_for,
+	.attempt = epoll_attempt,
 	.sleep = nr_engine_sleep,
 	.lend = nr_engine_lend,
 	.go_on = nr_engine_pass_on,
 	.give_back = nr_engine_give_back,
+	.scratch = nr_engine_scratch,
 };
 
 const struct nr_engine_ops nr_engine_epoll = {

@@ -60,6 +60,19 @@ enum nr_readiness {
 	NR_WRITABLE,
 };
 
+/* A call that does not wait: what it comes to, or -EAGAIN where it would have
+ * to. */
+struct nr_attempt {
+	ssize_t (*call)(int fd, void *arg);
+	void *arg;
+	enum nr_readiness what; /* the descriptor has to be first */
+	bool soon;              /* it probably is already */
+	bool more; /* set by the call: there is probably more to be had */
+};
+
+/* The size of a waiter's scratch memory. */
+#define NR_SCRATCH_SIZE ((size_t)2304 * 1024)
+
 struct nr_io_ops {
 	const char *name;
 
@@ -84,6 +97,10 @@ struct nr_io_ops {
 	int (*wait)(struct nr_io *io, struct nr_handle handle,
 	            enum nr_readiness what, int64_t until);
 
+	/* Makes an attempt until it gives something else than -EAGAIN. */
+	ssize_t (*attempt)(struct nr_io *io, struct nr_handle handle,
+	                   struct nr_attempt *attempt, int64_t until);
+
 	/* Waits until UNTIL, and returns 0 then. */
 	int (*sleep)(struct nr_io *io, int64_t until);
 
@@ -98,6 +115,11 @@ struct nr_io_ops {
 	 * another waiter, may be the one that gives it back: each is from
 	 * malloc(3). */
 	void (*give_back)(struct nr_io *io, char *buffer);
+
+	/* NR_SCRATCH_SIZE bytes of the calling thread's, which take memory
+	 * only where they are used. What is in them does not outlive the next
+	 * wait. Null without memory. */
+	char *(*scratch)(struct nr_io *io);
 };
 
 struct nr_io {

@@ -281,6 +281,35 @@ static int uring_wait(struct nr_io *io, struct nr_handle handle,
 	return ready < 0 ? ready : ready == 0 ? -ETIMEDOUT : 0;
 }
 
+static ssize_t uring_attempt(struct nr_io *io, struct nr_handle handle,
+                             struct nr_attempt *attempt, int64_t until)
+{
+	struct nr_io_fiber *self = nr_io_fiber_of(io);
+	struct uring_engine *uring = uring_of(self->engine);
+	ssize_t result = -EAGAIN;
+	int err;
+
+	if (self->cancelled)
+		return -ECANCELED;
+	if (attempt->soon || until <= uring->engine.now) {
+		err = nr_engine_go_on(self);
+		if (err < 0)
+			return err;
+		result = attempt->call(handle.fd, attempt->arg);
+	}
+	while (result == -EAGAIN) {
+		if (until <= uring->engine.now)
+			return -ETIMEDOUT;
+		err = poll_once(uring, self, handle.fd, attempt->what, until);
+		if (err < 0 && err != -ETIMEDOUT)
+			return err;
+		result = attempt->call(handle.fd, attempt->arg);
+		if (result == -EAGAIN && err < 0)
+			return err;
+	}
+	return result;
+}
+
 static ssize_t uring_send(struct nr_io *io, struct nr_handle handle,
                           const struct iovec *iov, int count, int64_t until)
 {
@@ -511,10 +540,12 @@ static const struct nr_io_ops uring_io = {
 	.send = uring_send,
 	.connect = nr_io_connect,
 	.wait = uring_wait,
+	.attempt = uring_attempt,
 	.sleep = nr_engine_sleep,
 	.lend = nr_engine_lend,
 	.go_on = nr_engine_pass_on,
 	.give_back = nr_engine_give_back,
+	.scratch = nr_engine_scratch,
 };
 
 const struct nr_engine_ops nr_engine_uring = {

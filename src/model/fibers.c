@@ -3,6 +3,7 @@
  * fibers.h. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/time.h"
 #include "conv/strand_fiber.h"
@@ -168,5 +169,6 @@ void nr_fibers_refuse(struct nr_fibers *fibers,
 	                               .peer = &accepted->peer,
 	                               .result = err});
 	nr_file_close(accepted->fd);
+	free(accepted->first);
 	fibers->over(fibers, accepted);
 }

@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/time.h"
 #include "model/fibers.h"
+#include "model/hand_over.h"
 #include "model/isolated.h"
 #include "model/workers.h"
 #include "net/trace.h"
@@ -160,23 +161,26 @@ static void take_back(struct worker *worker)
 {
 	struct nr_model *model = model_of(worker);
 	struct nr_accepted accepted;
-	int fd;
+	char *room = malloc(NR_HAND_OVER_ROOM);
 
-	while (worker->common.far >= 0 &&
-	       nr_socket_recv_message(worker->common.far, &accepted,
-	                              sizeof(accepted), false, &fd) > 0) {
+	/* Without memory they are lost with the worker, and told of. */
+	while (room && worker->common.far >= 0 &&
+	       nr_hand_over_take(worker->common.far, false, room, &accepted) >
+	               0) {
 		struct slot *slot = &model->slots[accepted.slot];
 
 		/* There may have been no room for the descriptor, or the
 		 * worker was out of its mind when it died. */
-		if (fd < 0 || slot->worker != worker) {
-			nr_file_close(fd);
+		if (accepted.fd < 0 || slot->worker != worker) {
+			nr_file_close(accepted.fd);
+			nr_accepted_forget(&accepted);
 			continue;
 		}
 		detach(slot);
-		slot->accepted.fd = fd;
+		slot->accepted = accepted;
 		nr_list_append(&model->waiting, &slot->node);
 	}
+	free(room);
 }
 
 static void ended(struct nr_worker *common, int status)
@@ -309,12 +313,11 @@ static bool isolated_has_room(struct nr_model *model)
 
 static int hand_to(struct worker *worker, struct slot *slot)
 {
-	const struct nr_accepted *accepted = &slot->accepted;
+	struct nr_accepted *accepted = &slot->accepted;
 	struct nr_host *host = model_of(worker)->host;
 	int err;
 
-	err = nr_socket_send_message(worker->common.channel.fd, accepted,
-	                             sizeof(*accepted), accepted->fd);
+	err = nr_hand_over(worker->common.channel.fd, accepted);
 	if (err < 0)
 		return err;
 	attach(worker, slot);
@@ -387,6 +390,7 @@ static void isolated_stop(struct nr_model *model)
 		struct slot *slot = slot_at(node);
 
 		nr_trace_close(model->host->report, slot->accepted.fd, 0, NULL);
+		nr_accepted_forget(&slot->accepted);
 		give_back_slot(model, slot);
 	}
 }

@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/time.h"
 #include "model/fibers.h"
+#include "model/hand_over.h"
 #include "os/os_file.h"
 #include "os/os_socket.h"
 #include "os/os_time.h"
@@ -36,6 +37,7 @@ struct process {
 	int64_t speak_at; /* where the channel was full */
 	unsigned taken, over;
 	unsigned *slots; /* those that are over; as many as there may be */
+	char *room;      /* for what is handed over */
 };
 
 /* The accepting process is gone, or will hand over no more. */
@@ -99,17 +101,16 @@ static void over(struct nr_fibers *fibers, const struct nr_accepted *accepted)
 	speak_soon(process);
 }
 
-/* Has a conversation held, or refuses it: FD -1 says that there was no room for
- * the descriptor. */
-static void begin(struct process *process, struct nr_accepted *accepted, int fd)
+/* Has a conversation held, or refuses it: a descriptor of -1 says that there
+ * was no room for it. */
+static void begin(struct process *process, struct nr_accepted *accepted)
 {
 	struct nr_fiber *fiber;
 	int err = -EMFILE;
 
-	accepted->fd = fd;
 	process->taken++;
 	speak_soon(process);
-	if (fd >= 0)
+	if (accepted->fd >= 0)
 		err = nr_fibers_start(&process->fibers, accepted, &fiber);
 	if (err < 0) {
 		nr_fibers_refuse(&process->fibers, accepted, err);
@@ -125,13 +126,12 @@ static void sockets_came(struct nr_source *source)
 		nr_list_entry(source, struct process, channel);
 	struct nr_accepted accepted;
 	ssize_t got = 1;
-	int fd;
 
 	for (int i = 0; i < TAKEN_AT_ONCE && got > 0; i++) {
-		got = nr_socket_recv_message(source->fd, &accepted,
-		                             sizeof(accepted), false, &fd);
+		got = nr_hand_over_take(source->fd, false, process->room,
+		                        &accepted);
 		if (got > 0)
-			begin(process, &accepted, fd);
+			begin(process, &accepted);
 	}
 	/* What else the kernel may refuse is tried again in the next turn. */
 	if (got == 0 || got == -ECONNRESET)
@@ -174,16 +174,19 @@ static int open_process(struct process *process)
 	/* It costs no memory before it is used. */
 	process->slots =
 		calloc(host->max_conversations, sizeof(*process->slots));
-	if (!process->slots)
-		return -ENOMEM;
-	err = nr_fibers_open(host, &process->fibers.scheduler);
+	process->room = malloc(NR_HAND_OVER_ROOM);
+	err = process->slots && process->room
+	              ? nr_fibers_open(host, &process->fibers.scheduler)
+	              : -ENOMEM;
 	if (err == 0) {
 		err = open_loop(process);
 		if (err < 0)
 			nr_scheduler_close(process->fibers.scheduler);
 	}
-	if (err < 0)
+	if (err < 0) {
+		free(process->room);
 		free(process->slots);
+	}
 	return err;
 }
 
@@ -195,6 +198,7 @@ static void close_process(struct process *process)
 	nr_scheduler_settle(process->fibers.scheduler);
 	nr_scheduler_close(process->fibers.scheduler);
 	nr_loop_fini(&process->loop);
+	free(process->room);
 	free(process->slots);
 }
 

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "base/report.h"
 #include "conv/conv.h"
@@ -29,7 +30,20 @@ struct nr_accepted {
 	uint64_t id;
 	unsigned slot; /* the model's own number for it */
 	struct naru_addr peer;
+	/* Of datagrams, those that came already (net/transport.h), and where
+	 * they came to. */
+	struct naru_addr local;
+	char *first;
+	size_t first_len;
+	unsigned dropped;
 };
+
+/* Frees what came already, which somebody else has now or nobody will. */
+static inline void nr_accepted_forget(struct nr_accepted *accepted)
+{
+	free(accepted->first);
+	accepted->first = NULL;
+}
 
 /* What the server is to its model. */
 struct nr_host {

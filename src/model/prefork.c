@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "base/time.h"
 #include "conv/strand_thread.h"
+#include "model/hand_over.h"
 #include "model/model.h"
 #include "model/workers.h"
 #include "net/trace.h"
@@ -40,35 +41,43 @@ static struct nr_model *model_of(struct worker *worker)
 	return nr_list_entry(worker->common.workers, struct nr_model, workers);
 }
 
+static int finish(char *room, int status)
+{
+	free(room);
+	return status;
+}
+
 /* A worker's whole life, behind CHANNEL. */
 static int live(struct nr_worker *common, int channel)
 {
 	struct nr_host *host = common->workers->host;
 	struct nr_strand_thread thread;
 	struct nr_accepted accepted;
+	/* It takes memory as far as it is used, and goes with the process. */
+	char *room = malloc(NR_HAND_OVER_ROOM);
 
+	if (!room)
+		return 1;
 	nr_strand_thread_open(&thread, host->cancel, host->stack_size);
 	nr_strand_enter(&thread.strand);
 	for (;;) {
 		static const char idle = 'i';
-		ssize_t got;
-		int fd = -1;
+		ssize_t got = nr_hand_over_take(channel, true, room, &accepted);
 
-		got = nr_socket_recv_message(channel, &accepted,
-		                             sizeof(accepted), true, &fd);
 		/* The accepting process is gone, or wants us to go (a reset
 		 * says that it had not read our last word). Any other failure
 		 * is ours, and may have cost a conversation. */
 		if (got <= 0)
-			return got < 0 && got != -ECONNRESET;
+			return finish(room, got < 0 && got != -ECONNRESET);
 		/* There was no room for the descriptor: another worker will
 		 * have some. */
-		if (fd < 0)
-			return 1;
-		accepted.fd = fd;
+		if (accepted.fd < 0) {
+			nr_accepted_forget(&accepted);
+			return finish(room, 1);
+		}
 		host->converse(host, &accepted);
 		if (nr_socket_send_message(channel, &idle, 1, -1) < 0)
-			return 0;
+			return finish(room, 0);
 	}
 }
 
@@ -178,9 +187,8 @@ static int prefork_take(struct nr_model *model,
 
 		model->idle = worker->next_idle;
 		worker->accepted = *accepted;
-		err = nr_socket_send_message(worker->common.channel.fd,
-		                             accepted, sizeof(*accepted),
-		                             accepted->fd);
+		err = nr_hand_over(worker->common.channel.fd,
+		                   &worker->accepted);
 		if (err == 0) {
 			worker->busy = true;
 			model->running++;

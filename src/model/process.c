@@ -138,6 +138,8 @@ static int process_take(struct nr_model *model,
 	nr_list_append(&model->children, &child->node);
 	model->running++;
 	watch(model, child);
+	/* The child has its own copy. */
+	nr_accepted_forget(&child->accepted);
 	nr_trace_close(model->host->report, accepted->fd, accepted->id, NULL);
 	return 0;
 }

@@ -219,6 +219,7 @@ static const struct {
 } schemes[] = {
 	{"tcp://", &nr_transport_tcp},
 	{"tls://", &nr_transport_tls},
+	{"udp://", &nr_transport_udp},
 };
 
 static bool read_endpoint(struct reading *reading)
@@ -241,8 +242,8 @@ static bool read_endpoint(struct reading *reading)
 	mark = memmem(cursor->at, nr_cursor_left(cursor), "://", 3);
 	if (mark)
 		return wrong(reading, cursor->at,
-		             "no such transport; there are tcp://, tls:// and "
-		             "unix:");
+		             "no such transport; there are tcp://, tls://, "
+		             "udp:// and unix:");
 	if (*cursor->at == '/')
 		return wrong(reading, cursor->at,
 		             "a unix socket's path stands behind unix:");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "net/addr.h"
+#include "os/os_datagram.h"
 #include "os/os_file.h"
 #include "os/os_socket.h"
 
@@ -30,6 +31,8 @@ void nr_trace(const struct nr_report *report, const struct nr_traced *traced)
 		return;
 	if (about >= 0 && nr_socket_tcp_info(about, &info) == 0)
 		event.state = info.state;
+	else if (about >= 0 && nr_datagram_is(about))
+		event.state = "UDP";
 	if (traced->state)
 		event.state = traced->state;
 	if (traced->fd >= 0 && nr_socket_tcp_info(traced->fd, &info) == 0) {

@@ -8,11 +8,16 @@
  * It stands on a waiter (io/io.h) and never waits in any other way.
  */
 
+#include <stdatomic.h>
+
 #include "base/report.h"
 #include "io/io.h"
+#include "os/os_addr.h"
 
-struct naru_addr;
+struct nr_door;
 struct nr_link;
+struct nr_slot;
+struct nr_transport;
 
 /* How a link's bytes go: what is between a conversation and its socket. */
 struct nr_link_ops {
@@ -48,6 +53,61 @@ struct nr_link {
 	const struct nr_report *report;
 	const struct nr_transport *transport;
 	void *state; /* the operations' own, or null */
+
+	/* Of datagrams: */
+	bool keeps_messages;   /* its transport does */
+	bool no_segments;      /* the way out does not cut pieces */
+	_Atomic bool shut;     /* by abort() */
+	unsigned char at_once; /* how many the last receive brought */
+};
+
+/* Who has come to a listener of datagrams: a socket of its own for it, and what
+ * it has sent, packed (base/packed.h), from malloc(3) or null. */
+struct nr_arrival {
+	int fd;
+	struct naru_addr peer, local;
+	char *first;
+	size_t first_len;
+	unsigned dropped; /* of its datagrams */
+};
+
+/* Datagrams that came together, in memory that does not outlive the next
+ * wait. */
+struct nr_received {
+	const struct nr_slot *slots;
+	unsigned count;
+	bool more; /* there are probably more */
+};
+
+/* What a transport of datagrams has besides. A door is a listener's: it keeps
+ * the datagrams of those with whom nobody converses yet. */
+struct nr_datagram_ops {
+	/* The door of FD, which listens on ADDR. */
+	int (*open)(int fd, const struct naru_addr *addr,
+	            const struct nr_report *report, struct nr_door **ret_door);
+
+	/* The peer that has waited longest. Does not wait: -EAGAIN. After any
+	 * error it still waits, unless the error was its own
+	 * (-ECONNABORTED). */
+	int (*accept)(struct nr_door *door, struct nr_arrival *ret_arrival);
+
+	/* How many peers wait that no readiness of FD tells of. */
+	unsigned (*waiting)(const struct nr_door *door);
+
+	/* Tells of what was dropped, and frees the door. May be null. */
+	void (*close)(struct nr_door *door);
+
+	/* Receives at least one datagram. How many. */
+	int (*recv)(struct nr_link *link, struct nr_io *io, bool soon,
+	            int64_t until, struct nr_received *ret_received);
+
+	/* Sends at least one of COUNT datagrams. How many. */
+	int (*send)(struct nr_link *link, struct nr_io *io,
+	            const struct iovec *datagrams, unsigned count,
+	            int64_t until);
+
+	/* How many datagrams the system has dropped for LINK. */
+	unsigned (*dropped)(const struct nr_link *link);
 };
 
 struct nr_listen {
@@ -60,6 +120,9 @@ struct nr_transport {
 	const struct nr_link_ops *link;
 	bool in_pieces; /* its sockets are read so, see io/io.h */
 	bool secure;    /* TLS's handshake comes before a conversation */
+
+	/* Null where bytes are a stream. */
+	const struct nr_datagram_ops *datagram;
 
 	/* A socket that listens on ADDR, whose port 0 the system replaces. */
 	int (*listen)(const struct naru_addr *addr,
@@ -75,6 +138,7 @@ struct nr_transport {
 extern const struct nr_transport nr_transport_tcp;
 extern const struct nr_transport nr_transport_tls;
 extern const struct nr_transport nr_transport_unix;
+extern const struct nr_transport nr_transport_udp;
 
 /* Whether it carries a stream of bytes, as all do but datagrams. */
 bool nr_transport_is_stream(const struct nr_transport *transport);

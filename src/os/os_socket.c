@@ -307,14 +307,14 @@ int nr_socket_stream_pair(int ret_fds[2])
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret_fds));
 }
 
-int nr_socket_send_message(int fd, const void *data, size_t len, int passed)
+int nr_socket_send_pieces(int fd, const struct iovec pieces[2], int passed)
 {
-	struct iovec iov = {(void *)(uintptr_t)data, len};
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = {{0}};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
+	                         .msg_iovlen = 2};
 	ssize_t sent;
 
 	if (passed >= 0) {
@@ -333,6 +333,14 @@ int nr_socket_send_message(int fd, const void *data, size_t len, int passed)
 	return sent < 0 ? -errno : 0;
 }
 
+int nr_socket_send_message(int fd, const void *data, size_t len, int passed)
+{
+	const struct iovec pieces[] = {{(void *)(uintptr_t)data, len},
+	                               {NULL, 0}};
+
+	return nr_socket_send_pieces(fd, pieces, passed);
+}
+
 /* The descriptor in MESSAGE's control data, or -1. */
 static int passed_descriptor(struct msghdr *message)
 {
@@ -347,16 +355,15 @@ static int passed_descriptor(struct msghdr *message)
 	return fd;
 }
 
-ssize_t nr_socket_recv_message(int fd, void *data, size_t len, bool wait,
-                               int *ret_passed)
+ssize_t nr_socket_recv_pieces(int fd, const struct iovec pieces[2], bool wait,
+                              int *ret_passed)
 {
-	struct iovec iov = {data, len};
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = {{0}};
-	struct msghdr message = {.msg_iov = &iov,
-	                         .msg_iovlen = 1,
+	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
+	                         .msg_iovlen = 2,
 	                         .msg_control = &control,
 	                         .msg_controllen = sizeof(control.space)};
 	int flags = MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT);
@@ -369,7 +376,23 @@ ssize_t nr_socket_recv_message(int fd, void *data, size_t len, bool wait,
 	if (got < 0)
 		return -errno;
 	passed = passed_descriptor(&message);
-	if (got > 0 && ((size_t)got != len || (message.msg_flags & MSG_TRUNC)))
+	if (got > 0 && (message.msg_flags & MSG_TRUNC))
+		got = -EBADMSG;
+	if (got > 0)
+		*ret_passed = passed;
+	else if (passed >= 0)
+		nr_file_close(passed);
+	return got;
+}
+
+ssize_t nr_socket_recv_message(int fd, void *data, size_t len, bool wait,
+                               int *ret_passed)
+{
+	const struct iovec pieces[] = {{data, len}, {NULL, 0}};
+	int passed = -1;
+	ssize_t got = nr_socket_recv_pieces(fd, pieces, wait, &passed);
+
+	if (got > 0 && (size_t)got != len)
 		got = -EBADMSG;
 	if (got > 0 && ret_passed)
 		*ret_passed = passed;

@@ -93,6 +93,9 @@ int nr_socket_stream_pair(int ret_fds[2]);
  * is not -1. Never waits: -EAGAIN. */
 int nr_socket_send_message(int fd, const void *data, size_t len, int passed);
 
+/* The same with a message in two pieces, the second of which may be empty. */
+int nr_socket_send_pieces(int fd, const struct iovec pieces[2], int passed);
+
 /*
  * Receives one message of exactly LEN bytes; 0 when the other side has
  * closed, -EAGAIN (only with WAIT false) when there is none, -EBADMSG for one
@@ -101,5 +104,10 @@ int nr_socket_send_message(int fd, const void *data, size_t len, int passed);
  */
 ssize_t nr_socket_recv_message(int fd, void *data, size_t len, bool wait,
                                int *ret_passed);
+
+/* The same with a message of any length that the two pieces hold; how long it
+ * is. RET_PASSED may not be null. */
+ssize_t nr_socket_recv_pieces(int fd, const struct iovec pieces[2], bool wait,
+                              int *ret_passed);
 
 #endif

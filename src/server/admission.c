@@ -161,6 +161,26 @@ static void give_up(struct nr_listener *listener)
 	                               .result = -EINVAL});
 }
 
+/* Who has waited longest at a door gets a socket of its own, if anybody has. */
+static int accept_at_door(struct nr_listener *listener,
+                          struct nr_accepted *ret_accepted)
+{
+	struct nr_arrival arrival;
+	int err =
+		listener->transport->datagram->accept(listener->door, &arrival);
+
+	if (err < 0)
+		return err;
+	*ret_accepted = (struct nr_accepted){
+		.peer = arrival.peer,
+		.local = arrival.local,
+		.first = arrival.first,
+		.first_len = arrival.first_len,
+		.dropped = arrival.dropped,
+	};
+	return arrival.fd;
+}
+
 /* Accepts one connection, the FIRST one since we were told of some or another.
  * Whether there may be one more for us now. */
 static bool accept_one(struct nr_listener *listener, bool first)
@@ -178,8 +198,10 @@ static bool accept_one(struct nr_listener *listener, bool first)
 		report_limit(server);
 		return false;
 	}
-	accepted.fd = nr_socket_accept(fd, &accepted.peer);
-	if (first && (accepted.fd == -EAGAIN || accepted.fd == -EINVAL) &&
+	accepted.fd = listener->door ? accept_at_door(listener, &accepted)
+	                             : nr_socket_accept(fd, &accepted.peer);
+	if (first && !listener->door &&
+	    (accepted.fd == -EAGAIN || accepted.fd == -EINVAL) &&
 	    nr_file_is_shut_down(fd)) {
 		give_up(listener);
 		return false;
@@ -188,7 +210,9 @@ static bool accept_one(struct nr_listener *listener, bool first)
 		return false;
 	if (accepted.fd >= 0)
 		accepted.id = ++server->last_id;
-	trace_accept(listener, accepted.fd, &accepted.peer, accepted.id);
+	if (!listener->door)
+		trace_accept(listener, accepted.fd, &accepted.peer,
+		             accepted.id);
 	if (accepted.fd >= 0) {
 		accepted.listener = (unsigned)(listener - server->listeners);
 		offer(server, accepted);
@@ -223,7 +247,28 @@ void nr_admission_retry(struct naru_server *server)
 	server->paused_until = 0;
 }
 
-int64_t nr_admission_prepare(struct naru_server *server)
+/* Welcomes those at the doors of whom no readiness tells any more. Until when
+ * the accepting strand may wait then. */
+static int64_t welcome_waiting(struct naru_server *server)
+{
+	int64_t until = NR_NEVER;
+
+	for (unsigned i = 0; i < server->listener_count; i++) {
+		struct nr_listener *listener = &server->listeners[i];
+		const struct nr_datagram_ops *ops =
+			listener->transport->datagram;
+
+		if (!listener->door || ops->waiting(listener->door) == 0)
+			continue;
+		nr_admission_ready(&listener->source);
+		if (ops->waiting(listener->door) > 0)
+			until = 0;
+	}
+	return until;
+}
+
+/* What is to be done where something keeps us from accepting. */
+static int64_t prepare(struct naru_server *server)
 {
 	bool room;
 
@@ -247,10 +292,21 @@ int64_t nr_admission_prepare(struct naru_server *server)
 	return server->half_deaf ? nr_time_add(nr_now(), REST_NS) : NR_NEVER;
 }
 
+int64_t nr_admission_prepare(struct naru_server *server)
+{
+	int64_t until = prepare(server);
+
+	if (until != NR_NEVER || server->deaf || server->holding)
+		return until;
+	return welcome_waiting(server);
+}
+
 void nr_admission_end(struct naru_server *server)
 {
-	if (server->holding)
+	if (server->holding) {
 		nr_trace_close(&server->settings.report, server->held.fd, 0,
 		               NULL);
+		nr_accepted_forget(&server->held);
+	}
 	server->holding = false;
 }

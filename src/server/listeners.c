@@ -65,6 +65,25 @@ static void close_listener(struct nr_listener *listener)
 	listener->source.fd = -1;
 }
 
+/* Nobody waits at its door any more: told while its socket can still be
+ * asked. */
+static void close_door(struct nr_listener *listener)
+{
+	if (listener->door)
+		listener->transport->datagram->close(listener->door);
+	listener->door = NULL;
+}
+
+static int open_door(struct nr_listener *listener)
+{
+	const struct nr_datagram_ops *ops = listener->transport->datagram;
+
+	if (!ops)
+		return 0;
+	return ops->open(listener->source.fd, &listener->addr,
+	                 &listener->server->settings.report, &listener->door);
+}
+
 /* Makes the next listener, on ADDR, whose port 0 is replaced. */
 static int open_listener(struct naru_server *server,
                          const struct nr_transport *transport,
@@ -94,8 +113,11 @@ static int open_listener(struct naru_server *server,
 	else
 		err = nr_socket_local(fd, &listener->addr);
 	if (err == 0)
+		err = open_door(listener);
+	if (err == 0)
 		err = nr_loop_add(&server->loop, &listener->source);
 	if (err < 0) {
+		close_door(listener);
 		close_listener(listener);
 		return err;
 	}
@@ -112,6 +134,7 @@ static void close_from(struct naru_server *server, unsigned first)
 		if (listener->source.fd < 0)
 			continue;
 		nr_loop_remove(&server->loop, &listener->source);
+		close_door(listener);
 		close_listener(listener);
 	}
 }

@@ -37,7 +37,10 @@ static void host_converse(struct nr_host *host,
 		.fd = accepted->fd,
 		.id = accepted->id,
 		.peer = accepted->peer,
-		.local = listener->wildcard ? nr_addr_none : listener->addr,
+		.local = listener->wildcard ? accepted->local : listener->addr,
+		.first = accepted->first,
+		.first_len = accepted->first_len,
+		.dropped = accepted->dropped,
 	};
 	/* What it came to has been reported; nobody is left to tell. */
 	(void)nr_conv_converse(&connection, &server->settings, listener->talk,

@@ -26,6 +26,7 @@ struct nr_listener {
 	const struct nr_transport *transport;
 	struct naru_addr addr;  /* with its real port */
 	struct nr_file_id file; /* of a unix socket with a path */
+	struct nr_door *door;   /* of datagrams, or null */
 	_Atomic bool refused;   /* somebody else closed it already */
 	bool broken;            /* somebody else has shut it down */
 	unsigned burst;         /* how many to accept in one go */

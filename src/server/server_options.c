@@ -132,6 +132,8 @@ int nr_server_take_options(struct naru_server *server,
 	if (err < 0)
 		return err;
 	set_timeout(settings, NARU_TIMEOUT_IDLE, options->idle_ms);
+	if (options->idle_ms > 0)
+		settings->idle_datagram = settings->timeouts[NARU_TIMEOUT_IDLE];
 	set_timeout(settings, NARU_TIMEOUT_MESSAGE, options->message_ms);
 	set_timeout(settings, NARU_TIMEOUT_WRITE, options->write_ms);
 	set_timeout(settings, NARU_TIMEOUT_END, options->end_ms);

@@ -185,10 +185,25 @@ static int tell_end(const struct nr_tool_serving *serve, int err)
 	return err < 0 ? NR_TOOL_FAILURE : NR_TOOL_OK;
 }
 
+static bool is_udp(const struct nr_tool_serving *serve)
+{
+	return strncmp(serve->endpoint, "udp://", 6) == 0;
+}
+
 static int run(struct nr_tool_serving *serve)
 {
+	naru_talk *talk = is_udp(serve) && serve->talk->run_datagram
+	                          ? serve->talk->run_datagram
+	                          : serve->talk->run;
 	int err;
 
+	if (serve->talk == &nr_tool_program && is_udp(serve)) {
+		nr_tool_say(NAME,
+		            "%s: a program reads a stream of bytes, which UDP "
+		            "is not",
+		            serve->endpoint);
+		return NR_TOOL_USAGE;
+	}
 	if (serve->talk == &nr_tool_program &&
 	    !nr_tool_program_is_there(serve->arg.argv[0])) {
 		nr_tool_say(NAME, "there is no program '%s' that can be run",
@@ -196,8 +211,8 @@ static int run(struct nr_tool_serving *serve)
 		return NR_TOOL_FAILURE;
 	}
 	serve->log.capture = true;
-	err = naru_server_listen(serve->server, serve->endpoint,
-	                         serve->talk->run, &serve->arg);
+	err = naru_server_listen(serve->server, serve->endpoint, talk,
+	                         &serve->arg);
 	serve->log.capture = false;
 	if (err < 0)
 		return listen_fails(serve, err);

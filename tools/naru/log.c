@@ -529,6 +529,17 @@ static void show_reload(const struct nr_tool_log *log,
 	                              : "the certificates were read anew");
 }
 
+static void show_dropped(const struct nr_tool_log *log,
+                         const struct naru_event *event)
+{
+	char local[NARU_ADDR_TEXT];
+
+	nr_tool_log(log, NR_TOOL_LOG_ERROR,
+	            "%s: %" PRIu64 " datagrams dropped: they came faster than "
+	            "conversations could begin",
+	            nr_tool_addr_text(local, event->local), event->dropped);
+}
+
 void nr_tool_log_event(const struct naru_event *event, void *arg)
 {
 	struct nr_tool_log *log = arg;
@@ -582,6 +593,9 @@ void nr_tool_log_event(const struct naru_event *event, void *arg)
 		return;
 	case NARU_EVENT_RELOAD:
 		show_reload(log, event);
+		return;
+	case NARU_EVENT_DROPPED:
+		show_dropped(log, event);
 		return;
 	case NARU_EVENT_WAITER: /* for the line that says who is ready */
 		return;

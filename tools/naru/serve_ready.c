@@ -98,18 +98,15 @@ static void say_listening(const struct nr_tool_serving *serve,
 
 /* How to talk to it; "*" is no host that a client could call, and ncat takes an
  * IPv6 address without its brackets. */
-static void say_hint(const struct nr_tool_serving *serve, const char *ready)
+static void say_ncat(const struct nr_tool_serving *serve, const char *text)
 {
-	bool secure = strncmp(ready, "tls://", 6) == 0;
-	const char *text = ready, *host = "", *port, *name;
+	const bool udp = strncmp(text, "udp://", 6) == 0;
+	const bool secure = strncmp(text, "tls://", 6) == 0;
+	const char *scheme = udp ? "udp://" : secure ? "tls://" : "";
+	const char *option = udp ? "-u " : secure ? "--ssl " : "";
+	const char *host = "", *port, *name;
 	int len;
 
-	if (!secure && strncmp(text, "tcp://", 6) != 0) {
-		nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
-		            "talk to it with: %s call %s",
-		            program_invocation_name, text);
-		return;
-	}
 	text += 6;
 	if (*text == '*') {
 		host = "localhost";
@@ -120,8 +117,18 @@ static void say_hint(const struct nr_tool_serving *serve, const char *ready)
 	len = (int)(port - 1 - text) - (*text == '[' ? 2 : 0);
 	nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
 	            "talk to it with: %s call %s%s%s, or ncat %s%s%.*s %s",
-	            program_invocation_name, secure ? "tls://" : "", host, text,
-	            secure ? "--ssl " : "", host, len, name, port);
+	            program_invocation_name, scheme, host, text, option, host,
+	            len, name, port);
+}
+
+static void say_hint(const struct nr_tool_serving *serve, const char *ready)
+{
+	if (strstr(ready, "://"))
+		say_ncat(serve, ready);
+	else
+		nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
+		            "talk to it with: %s call %s",
+		            program_invocation_name, ready);
 }
 
 void nr_tool_serve_ready(struct nr_tool_serving *serve,

@@ -215,10 +215,13 @@ static int relay(struct naru_conv *conv, void *arg)
 }
 
 const struct nr_tool_talk nr_tool_talks[] = {
-	{"echo", echo, false, "send back what comes (RFC 862)"},
+	{"echo", echo, false, "send back what comes (RFC 862)",
+         nr_tool_datagram_echo},
 	{"ack", ack, false, "read once, answer with the peer's address, end"},
-	{"discard", discard, false, "throw away what comes (RFC 863)"},
-	{"chargen", chargen, false, "send characters without end (RFC 864)"},
+	{"discard", discard, false, "throw away what comes (RFC 863)",
+         nr_tool_datagram_discard},
+	{"chargen", chargen, false, "send characters without end (RFC 864)",
+         nr_tool_datagram_chargen},
 	{"daytime", daytime, false, "send the date and the time (RFC 867)"},
 	{"time", time_of_day, false, "send the time as a number (RFC 868)"},
 	{"relay", relay, true, "carry bytes to and from another server"},

@@ -25,10 +25,16 @@ struct nr_tool_talk {
 	naru_talk *run;
 	bool has_target; /* NAME=ENDPOINT */
 	const char *summary;
+	naru_talk *run_datagram; /* over UDP; null for the same */
 };
 
 /* The table; its last row has no name. */
 extern const struct nr_tool_talk nr_tool_talks[];
+
+/* talks_datagram.c */
+naru_talk nr_tool_datagram_echo;
+naru_talk nr_tool_datagram_discard;
+naru_talk nr_tool_datagram_chargen;
 
 /* Finds the talk that TEXT names ("echo", "relay=host:80"), or null. In
  * RET_TARGET what follows "=", or null. */

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/* Datagram sockets: see os_datagram.h. */
+#include "os/os_datagram.h"
+
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <netinet/udp.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/assert.h"
+#include "os/os_file.h"
+
+/* In linux/udp.h, which cannot stand beside netinet/udp.h. */
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+static int set(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno
+	                                                                : 0;
+}
+
+/*
+ * An IPv6 socket is for IPv6 only, as listeners are. Without IP_RECVERR a
+ * socket hears of a closed port, and of no other reason why a datagram did not
+ * arrive.
+ */
+int nr_datagram_open(int family)
+{
+	const bool six = family == AF_INET6;
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (six)
+		err = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (err == 0)
+		err = set(fd, six ? IPPROTO_IPV6 : IPPROTO_IP,
+		          six ? IPV6_RECVERR : IP_RECVERR, 1);
+	if (err < 0)
+		nr_file_close(fd);
+	return err < 0 ? err : fd;
+}
+
+int nr_datagram_connect(int fd, const struct naru_addr *peer)
+{
+	return connect(fd, &peer->as.any, peer->len) < 0 ? -errno : 0;
+}
+
+int nr_datagram_share(int fd)
+{
+	return set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+int nr_datagram_tell_local(int fd, int family)
+{
+	if (family == AF_INET6)
+		return set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	return set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+}
+
+int nr_datagram_queue(int fd, size_t size)
+{
+	return set(fd, SOL_SOCKET, SO_RCVBUF, (int)size);
+}
+
+/* Our address in the control data of MESSAGE. To a group of hosts came what
+ * has no such address of ours: the answer goes from the one that the kernel
+ * names (IPv4), or chooses (IPv6). */
+static struct naru_addr find_local(struct msghdr *message)
+{
+	struct naru_addr local = {0};
+	struct cmsghdr *head;
+
+	for (head = CMSG_FIRSTHDR(message); head;
+	     head = CMSG_NXTHDR(message, head)) {
+		if (head->cmsg_level == IPPROTO_IP &&
+		    head->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(head), sizeof(info));
+			local.as.ipv4.sin_family = AF_INET;
+			local.as.ipv4.sin_addr = info.ipi_spec_dst;
+			local.len = sizeof(local.as.ipv4);
+		} else if (head->cmsg_level == IPPROTO_IPV6 &&
+		           head->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(head), sizeof(info));
+			if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
+				continue;
+			local.as.ipv6.sin6_family = AF_INET6;
+			local.as.ipv6.sin6_addr = info.ipi6_addr;
+			if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+				local.as.ipv6.sin6_scope_id = info.ipi6_ifindex;
+			local.len = sizeof(local.as.ipv6);
+		}
+	}
+	return local;
+}
+
+/* recvmmsg(2), which says nothing of an error behind the first message: the
+ * next call does. */
+static int receive(int fd, struct mmsghdr *messages, unsigned count)
+{
+	int got;
+
+	do {
+		got = recvmmsg(fd, messages, count, MSG_DONTWAIT, NULL);
+	} while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
+struct control {
+	_Alignas(struct cmsghdr) char space[CMSG_SPACE(
+		sizeof(struct in6_pktinfo))];
+};
+
+int nr_datagram_hear(int fd, struct nr_heard *heard, unsigned count)
+{
+	struct mmsghdr messages[NR_DATAGRAMS_MAX] = {0};
+	struct control control[NR_DATAGRAMS_MAX];
+	struct iovec iov[NR_DATAGRAMS_MAX];
+	int got;
+
+	nr_assert(count > 0 && count <= NR_DATAGRAMS_MAX);
+	for (unsigned i = 0; i < count; i++) {
+		heard[i].peer = (struct naru_addr){0};
+		iov[i] = (struct iovec){heard[i].data, heard[i].room};
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &heard[i].peer.as,
+			.msg_namelen = sizeof(heard[i].peer.as),
+			.msg_iov = &iov[i],
+			.msg_iovlen = 1,
+			.msg_control = &control[i],
+			.msg_controllen = sizeof(control[i]),
+		};
+	}
+	got = receive(fd, messages, count);
+	for (int i = 0; i < got; i++) {
+		struct naru_addr *peer = &heard[i].peer;
+
+		heard[i].len = messages[i].msg_len;
+		peer->len = messages[i].msg_hdr.msg_namelen;
+		/* A label of the way, no part of who it is. */
+		if (peer->as.any.sa_family == AF_INET6)
+			peer->as.ipv6.sin6_flowinfo = 0;
+		heard[i].local = find_local(&messages[i].msg_hdr);
+	}
+	return got;
+}
+
+/* Throws away what ICMP has said: its number has been returned already. Else
+ * the socket would be ready for ever. */
+static void drop_errors(int fd)
+{
+	struct msghdr message;
+	int before = errno;
+
+	do {
+		message = (struct msghdr){0};
+	} while (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0 ||
+	         errno == EINTR);
+	errno = before;
+}
+
+/* Whether ERR may stand for something in the socket's queue of errors. */
+static bool is_network_error(int err)
+{
+	return err < 0 && err != -EAGAIN && err != -EBADF && err != -ENOTSOCK;
+}
+
+/* How many bytes each datagram has of those that came in one piece. */
+static size_t find_segment(struct msghdr *message)
+{
+	struct cmsghdr *head;
+	int size;
+
+	for (head = CMSG_FIRSTHDR(message); head;
+	     head = CMSG_NXTHDR(message, head)) {
+		if (head->cmsg_level != SOL_UDP || head->cmsg_type != UDP_GRO)
+			continue;
+		memcpy(&size, CMSG_DATA(head), sizeof(size));
+		return size > 0 ? (size_t)size : 0;
+	}
+	return 0;
+}
+
+struct segment_control {
+	_Alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))];
+};
+
+int nr_datagram_recv(int fd, struct nr_slot *slots, unsigned count)
+{
+	struct mmsghdr messages[NR_DATAGRAMS_MAX];
+	struct segment_control control[NR_DATAGRAMS_MAX];
+	struct iovec iov[NR_DATAGRAMS_MAX];
+	int got;
+
+	nr_assert(count > 0 && count <= NR_DATAGRAMS_MAX);
+	for (unsigned i = 0; i < count; i++) {
+		iov[i] = (struct iovec){slots[i].data, slots[i].room};
+		messages[i] = (struct mmsghdr){
+			.msg_hdr = {.msg_iov = &iov[i],
+		                    .msg_iovlen = 1,
+		                    .msg_control = &control[i],
+		                    .msg_controllen = sizeof(control[i])},
+		};
+	}
+	got = receive(fd, messages, count);
+	for (int i = 0; i < got; i++) {
+		slots[i].len = messages[i].msg_len;
+		slots[i].segment = find_segment(&messages[i].msg_hdr);
+	}
+	if (is_network_error(got))
+		drop_errors(fd);
+	return got;
+}
+
+int nr_datagram_send(int fd, const struct iovec *datagrams, unsigned count)
+{
+	struct mmsghdr messages[NR_DATAGRAMS_MAX];
+	int sent;
+
+	nr_assert(count > 0 && count <= NR_DATAGRAMS_MAX);
+	for (unsigned i = 0; i < count; i++)
+		messages[i] = (struct mmsghdr){
+			.msg_hdr = {.msg_iov =
+		                            (struct iovec
+		                                     *)(uintptr_t)&datagrams[i],
+		                    .msg_iovlen = 1}};
+	do {
+		sent = sendmmsg(fd, messages, count,
+		                MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	if (sent >= 0)
+		return sent;
+	sent = -errno;
+	if (is_network_error(sent))
+		drop_errors(fd);
+	return sent;
+}
+
+int nr_datagram_send_segments(int fd, const struct iovec *datagrams,
+                              unsigned count)
+{
+	const uint16_t size = (uint16_t)datagrams[0].iov_len;
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(size))];
+	} control = {{0}};
+	struct msghdr message = {.msg_iov =
+	                                 (struct iovec *)(uintptr_t)datagrams,
+	                         .msg_iovlen = count,
+	                         .msg_control = &control,
+	                         .msg_controllen = sizeof(control.space)};
+	ssize_t sent;
+
+	nr_assert(count > 0 && count <= NR_SEGMENTS_MAX);
+	control.align.cmsg_level = SOL_UDP;
+	control.align.cmsg_type = UDP_SEGMENT;
+	control.align.cmsg_len = CMSG_LEN(sizeof(size));
+	memcpy(CMSG_DATA(&control.align), &size, sizeof(size));
+	do {
+		sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	if (sent >= 0)
+		return 0;
+	sent = -errno;
+	if (is_network_error((int)sent))
+		drop_errors(fd);
+	return (int)sent;
+}
+
+int nr_datagram_take_segments(int fd)
+{
+	return set(fd, SOL_UDP, UDP_GRO, 1);
+}
+
+unsigned nr_datagram_dropped(int fd)
+{
+	uint32_t info[SK_MEMINFO_VARS] = {0};
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0)
+		return 0;
+	return info[SK_MEMINFO_DROPS];
+}
+
+void nr_datagram_shut(int fd)
+{
+	(void)shutdown(fd, SHUT_RDWR);
+}
+
+bool nr_datagram_is(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	       type == SOCK_DGRAM;
+}
