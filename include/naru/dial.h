@@ -21,6 +21,10 @@ enum naru_announce {
 	NARU_ANNOUNCE_V2, /* binary */
 };
 
+/* The most endpoints that one dial takes, and the most tries of them. */
+#define NARU_DIAL_ENDPOINTS_MAX 64
+#define NARU_DIAL_TRIES_MAX     1000000
+
 /* Write them as NARU_DIAL_OPTIONS(.timeout_ms = 500); zero means the default.
  */
 struct naru_dial_options {

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client's side: naru/dial.h. Every address that a name has gets its
- * share of the time that is left, so that one that swallows packets does not
- * take the others' chance.
+ * The client's side: naru/dial.h. Each of several endpoints gets its share of
+ * the time that is left, so that one that swallows packets does not take the
+ * others' chance; race.c calls one of them.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/assert.h"
 #include "base/options.h"
 #include "base/time.h"
+#include "client/backoff.h"
 #include "client/dial_tls.h"
+#include "client/race.h"
 #include "conv/conv.h"
 #include "conv/opening_proxy.h"
 #include "naru/dial.h"
@@ -18,10 +20,14 @@
 #include "net/addr.h"
 #include "net/endpoint.h"
 #include "net/trace.h"
-#include "os/os_socket.h"
+#include "os/os_random.h"
 #include "os/os_time.h"
 
-#define TIMEOUT_DEFAULT (30 * NR_NS_PER_S)
+#define TIMEOUT_DEFAULT          (30 * NR_NS_PER_S)
+#define RETRY_DEFAULT            (100 * NR_NS_PER_MS)
+#define RETRY_MAX_DEFAULT        (10 * NR_NS_PER_S)
+#define RESOLUTION_DELAY_DEFAULT (50 * NR_NS_PER_MS)
+#define ATTEMPT_DELAY_DEFAULT    (250 * NR_NS_PER_MS)
 
 /* A conversation and what it began with, which nobody else keeps for it. */
 struct dialled {
@@ -31,13 +37,14 @@ struct dialled {
 
 /* A dial under way. */
 struct dial {
-	const char *endpoint_text;
+	const char *first; /* the endpoint; the others are the options' */
+	unsigned count;    /* of endpoints */
+	unsigned tries;
 	struct naru_dial_options options;
 	struct nr_report report;
-	struct nr_strand *self;
-	struct nr_endpoint endpoint;
+	struct nr_caller caller;
+	struct nr_backoff backoff;
 	struct naru_addr source;
-	bool has_source;
 	int64_t until;
 	struct nr_framing framing;
 };
@@ -74,7 +81,7 @@ static int parse_source(struct dial *dial)
 
 	if (!text)
 		return 0;
-	dial->has_source = true;
+	dial->caller.source = &dial->source;
 	/* An IPv6 address may stand here without brackets: no port follows. */
 	if (nr_addr_parse_ip(text, 0, &dial->source))
 		return 0;
@@ -93,218 +100,242 @@ static int parse_source(struct dial *dial)
 	return 0;
 }
 
-static int prepare(struct dial *dial, const struct naru_dial_options *given)
+/* The endpoint with INDEX, counted from 0. */
+static const char *text_of(const struct dial *dial, unsigned index)
 {
-	int err = nr_options_take(&dial->options, sizeof(dial->options), given);
-	int64_t timeout = TIMEOUT_DEFAULT;
+	return index == 0 ? dial->first : dial->options.alternatives[index - 1];
+}
 
-	if (err == 0)
-		err = nr_framing_take(&dial->framing, dial->options.framing,
-		                      nr_settings_default.framing.limit);
-	if (err < 0)
-		return err;
-	dial->report = (struct nr_report){dial->options.report,
-	                                  dial->options.report_arg,
-	                                  dial->options.report_calls != 0};
-	if (dial->options.timeout_ms < 0 ||
-	    dial->options.family > NARU_FAMILY_IPV6 ||
-	    dial->options.announce > NARU_ANNOUNCE_V2 ||
-	    (dial->options.announce_for &&
-	     !nr_conv_is(dial->options.announce_for)))
-		return -EINVAL;
-	if (dial->options.timeout_ms > 0)
-		timeout = nr_ns_from_ms(dial->options.timeout_ms);
-	dial->until =
-		timeout == NR_NEVER ? NR_NEVER : nr_time_add(nr_now(), timeout);
-	dial->self = nr_strand_self();
-	err = parse(dial, "read", dial->endpoint_text, &dial->endpoint);
-	if (err == 0 && dial->endpoint.transport != &nr_transport_unix &&
-	    dial->endpoint.port == 0)
+static int parse_endpoint(struct dial *dial, unsigned index,
+                          struct nr_endpoint *ret_endpoint)
+{
+	int err = parse(dial, "read", text_of(dial, index), ret_endpoint);
+
+	if (err == 0 && ret_endpoint->transport != &nr_transport_unix &&
+	    ret_endpoint->port == 0)
 		err = report_wrong(dial, "read",
 		                   "port 0 cannot be connected to",
 		                   -NARU_EENDPOINT);
 	if (err == 0 && dial->options.announce &&
-	    !nr_transport_is_stream(dial->endpoint.transport))
+	    !nr_transport_is_stream(ret_endpoint->transport))
 		err = report_wrong(dial, "announce",
 		                   "PROXY headers go over streams alone",
 		                   -EINVAL);
+	return err;
+}
+
+/* Counts the endpoints, and sees that each can be read: nobody is called where
+ * one is wrong. */
+static int check_endpoints(struct dial *dial)
+{
+	const char *const *more = dial->options.alternatives;
+	struct nr_endpoint endpoint;
+	int err = 0;
+
+	dial->count = 1;
+	while (more && more[dial->count - 1])
+		if (++dial->count > NARU_DIAL_ENDPOINTS_MAX)
+			return -EINVAL;
+	for (unsigned i = 0; i < dial->count && err == 0; i++)
+		err = parse_endpoint(dial, i, &endpoint);
+	return err;
+}
+
+/* A duration of the options in nanoseconds, STANDARD where that is 0. */
+static int64_t duration(int64_t ms, int64_t standard)
+{
+	return ms > 0 ? nr_ns_from_ms(ms) : standard;
+}
+
+static bool in_range(const struct naru_dial_options *options)
+{
+	return options->timeout_ms >= 0 &&
+	       options->family <= NARU_FAMILY_IPV6 &&
+	       options->announce <= NARU_ANNOUNCE_V2 &&
+	       options->tries <= NARU_DIAL_TRIES_MAX &&
+	       options->retry_ms >= 0 && options->retry_max_ms >= 0 &&
+	       options->resolution_delay_ms >= 0 &&
+	       options->attempt_delay_ms >= 0 && options->handshake_ms >= 0 &&
+	       (!options->announce_for || nr_conv_is(options->announce_for));
+}
+
+/* What the options come to. */
+static int take_options(struct dial *dial,
+                        const struct naru_dial_options *given)
+{
+	struct naru_dial_options *options = &dial->options;
+	int err = nr_options_take(options, sizeof(*options), given);
+
+	if (err < 0)
+		return err;
+	dial->report = (struct nr_report){options->report, options->report_arg,
+	                                  options->report_calls != 0};
+	dial->caller = (struct nr_caller){
+		.self = nr_strand_self(),
+		.report = &dial->report,
+		.family = options->family,
+		.resolution_delay = duration(options->resolution_delay_ms,
+	                                     RESOLUTION_DELAY_DEFAULT),
+		.attempt_delay = duration(options->attempt_delay_ms,
+	                                  ATTEMPT_DELAY_DEFAULT),
+	};
+	if (!in_range(options) ||
+	    !nr_tuning_read(&dial->caller.tuning, options->keepalive_ms,
+	                    options->user_timeout_ms, options->fast_open != 0))
+		return -EINVAL;
+	dial->tries = options->tries ? options->tries : 1;
+	dial->backoff =
+		(struct nr_backoff){duration(options->retry_ms, RETRY_DEFAULT),
+	                            duration(options->retry_max_ms,
+	                                     RETRY_MAX_DEFAULT)};
+	dial->until = nr_time_add(nr_now(), duration(options->timeout_ms,
+	                                             TIMEOUT_DEFAULT));
+	return 0;
+}
+
+static int prepare(struct dial *dial, const struct naru_dial_options *given)
+{
+	int err = take_options(dial, given);
+
+	if (err == 0)
+		err = nr_framing_take(&dial->framing, dial->options.framing,
+		                      nr_settings_default.framing.limit);
+	if (err == 0)
+		err = check_endpoints(dial);
 	return err < 0 ? err : parse_source(dial);
 }
 
-/* Which of two errors says more about why nobody was reached: an answer more
- * than silence, silence more than there being no way. */
-static int rank(int err)
+/* Makes a conversation of the connection with ENDPOINT, which it takes in any
+ * case, and does what comes before anything else is said. UNTIL bounds that as
+ * well. */
+static int open_up(struct dial *dial, const struct nr_connection *connection,
+                   const struct nr_endpoint *endpoint, int64_t until,
+                   struct naru_conv **ret_conv)
 {
-	switch (-err) {
-	case ECANCELED:
-		return 9;
-	case ECONNREFUSED:
-	case ECONNRESET:
-		return 8;
-	case NARU_ESELF:
-		return 7;
-	case ETIMEDOUT:
-		return 6;
-	case EHOSTUNREACH:
-		return 5;
-	case ENETUNREACH:
-		return 4;
-	case EAFNOSUPPORT:
-	case EADDRNOTAVAIL:
-		return 1;
-	default:
-		return 3;
+	struct dialled *dialled = malloc(sizeof(*dialled));
+	int err;
+
+	if (!dialled) {
+		nr_trace_close(&dial->report, connection->fd, 0, NULL);
+		return -ENOMEM;
 	}
+	dialled->settings = nr_settings_default;
+	dialled->settings.report = dial->report;
+	dialled->settings.framing = dial->framing;
+	nr_conv_begin(&dialled->conv, connection, &dialled->settings);
+	err = nr_opening_announce(&dialled->conv, &dial->options, until);
+	if (err == 0)
+		err = nr_dial_tls(&dialled->conv, &dialled->settings,
+		                  &dial->options, endpoint, until);
+	if (err < 0) {
+		nr_conv_drop(&dialled->conv);
+		nr_dial_tls_end(&dialled->settings);
+		free(dialled);
+		return err;
+	}
+	nr_output_settle_in(&dialled->conv, dial->caller.self);
+	*ret_conv = &dialled->conv;
+	return 0;
 }
 
-/* What the kernel says of a route that drops or forbids, in the terms that
- * callers know. */
-static int connect_error(int err)
+/* Calls the endpoint with INDEX until UNTIL. */
+static int call(struct dial *dial, unsigned index, int64_t until,
+                struct naru_conv **ret_conv)
 {
-	return err == -EINVAL ? -ENETUNREACH : err;
-}
+	struct nr_connection connection = {.dialled = true};
+	struct nr_endpoint endpoint;
+	struct nr_called called;
+	int err = parse_endpoint(dial, index, &endpoint);
 
-/* Whether FD is connected with itself: two sockets of this machine that call
- * each other at the same time are connected, and so is one that happens to
- * call the port that it was given. */
-static bool calls_itself(int fd)
-{
-	struct naru_addr local, peer;
-
-	return nr_socket_local(fd, &local) == 0 &&
-	       nr_socket_peer(fd, &peer) == 0 &&
-	       naru_addr_kind(&peer) != NARU_ADDR_UNIX &&
-	       nr_addr_equal(&local, &peer);
-}
-
-/* Connects FD; what came of it is told. */
-static int connect_told(struct dial *dial, int fd, const struct naru_addr *addr,
-                        int64_t until)
-{
-	struct nr_io *io = dial->self->io;
-	int err =
-		connect_error(io->ops->connect(io, (struct nr_handle){.fd = fd},
-	                                       addr, until));
-
-	nr_trace_addr(&dial->report, "connect", fd, addr, err);
-	return err == 0 && calls_itself(fd) ? -NARU_ESELF : err;
-}
-
-/* One address, until UNTIL. Returns a connected socket. */
-static int try_addr(struct dial *dial, const struct naru_addr *addr,
-                    int64_t until)
-{
-	const struct nr_transport *transport = dial->endpoint.transport;
-	int fd, err;
-
-	if (dial->has_source && naru_addr_kind(addr) != NARU_ADDR_UNIX &&
-	    naru_addr_kind(addr) != naru_addr_kind(&dial->source))
-		return -EAFNOSUPPORT;
-	fd = transport->open(addr, dial->has_source ? &dial->source : NULL,
-	                     &dial->report);
-	if (fd < 0)
-		return fd;
-	err = connect_told(dial, fd, addr, until);
 	if (err < 0)
-		nr_trace_close(&dial->report, fd, 0, NULL);
-	return err < 0 ? err : fd;
+		return err;
+	connection.fd = nr_race(&dial->caller, &endpoint, until, &called);
+	if (connection.fd == -NARU_ENONAME || connection.fd == -NARU_ERESOLVE)
+		(void)report_wrong(dial, "resolve", endpoint.host,
+		                   connection.fd);
+	if (connection.fd < 0)
+		return connection.fd;
+	connection.transport = endpoint.transport;
+	connection.peer = called.peer;
+	connection.late = called.late;
+	return open_up(dial, &connection, &endpoint, until, ret_conv);
 }
 
-/* The share of the time that is left, where COUNT addresses are. */
-static int64_t share(int64_t until, int count)
+/* The share of the time that is left, where COUNT calls are. */
+static int64_t share(int64_t until, uint64_t count)
 {
 	int64_t now = nr_now();
 
 	if (until == NR_NEVER || until <= now)
 		return until;
-	return now + (until - now) / count;
+	return now + (until - now) / (int64_t)count;
 }
 
-/* Tries ADDRS one after the other. Returns a connected socket, and to which
- * of them. */
-static int try_all(struct dial *dial, const struct naru_addr *addrs, int count,
-                   struct naru_addr *ret_peer)
+/* Whether another try may end otherwise. */
+static bool may_get_better(int err)
 {
-	int best = -NARU_ENONAME;
+	return err != -NARU_EENDPOINT && err != -EINVAL && err != -ECANCELED &&
+	       err != -NARU_ECERT;
+}
 
-	for (int i = 0; i < count; i++) {
-		int fd = try_addr(dial, &addrs[i],
-		                  share(dial->until, count - i));
+/* Calls each endpoint once, with LEFT rounds to go after this one. RET_AGAIN
+ * says whether another may end otherwise. */
+static int call_each(struct dial *dial, unsigned left, bool *ret_again,
+                     struct naru_conv **ret_conv)
+{
+	int best = 0;
 
-		if (fd >= 0) {
-			/* Who calls 0.0.0.0 reaches somebody else. */
-			if (nr_socket_peer(fd, ret_peer) < 0)
-				*ret_peer = addrs[i];
-			return fd;
-		}
-		if (i == 0 || rank(fd) > rank(best))
-			best = fd;
-		if (best == -ECANCELED)
-			break;
+	*ret_again = false;
+	for (unsigned i = 0; i < dial->count; i++) {
+		uint64_t calls = (uint64_t)left * dial->count + dial->count - i;
+		int err = call(dial, i, share(dial->until, calls), ret_conv);
+
+		if (err == 0 || err == -ECANCELED)
+			return err;
+		*ret_again = *ret_again || may_get_better(err);
+		best = nr_race_telling(best, err);
 	}
 	return best;
 }
 
-/* What is looked up by somebody who may block. */
-struct look_up {
-	struct nr_endpoint endpoint;
-	enum naru_family family;
-	struct naru_addr addrs[NR_RESOLVE_MAX];
-	int count;
-};
-
-static void look_up(void *arg)
+/* Waits before the next round; an error where there is no time for one. */
+static int pause_after(struct dial *dial, unsigned failures)
 {
-	struct look_up *up = arg;
+	struct nr_io *io = dial->caller.self->io;
+	int64_t pause = nr_backoff_pause(&dial->backoff, failures, nr_random());
+	int64_t end = nr_time_add(nr_now(), pause);
 
-	up->count = nr_endpoint_addrs(&up->endpoint, up->family, up->addrs);
+	return end >= dial->until ? -ETIMEDOUT : io->ops->sleep(io, end);
 }
 
-/* The addresses of a name, for which others have to be asked. */
-static int resolve(struct dial *dial, struct naru_addr *ret_addrs)
+static int call_until_answered(struct dial *dial, struct naru_conv **ret_conv)
 {
-	struct look_up *up = malloc(sizeof(*up));
-	int err;
+	int best = 0;
 
-	if (!up)
-		return -ENOMEM;
-	*up = (struct look_up){.endpoint = dial->endpoint,
-	                       .family = dial->options.family};
-	err = dial->self->ops->attempt(dial->self, look_up, up, dial->until);
-	if (err < 0)
-		return err;
-	err = up->count;
-	if (err > 0)
-		memcpy(ret_addrs, up->addrs, (size_t)err * sizeof(*ret_addrs));
-	free(up);
-	return err;
-}
+	for (unsigned round = 1; round <= dial->tries; round++) {
+		bool again;
+		int err =
+			call_each(dial, dial->tries - round, &again, ret_conv);
 
-/* Addresses to call: where "all addresses" are meant, this machine's own. */
-static int find_addrs(struct dial *dial, struct naru_addr *ret_addrs)
-{
-	struct nr_endpoint *endpoint = &dial->endpoint;
-	int count;
-
-	if (endpoint->kind == NR_HOST_ALL)
-		endpoint->kind = NR_HOST_LOCALHOST;
-	if (endpoint->kind == NR_HOST_NAME)
-		count = resolve(dial, ret_addrs);
-	else
-		count = nr_endpoint_addrs(endpoint, dial->options.family,
-		                          ret_addrs);
-	if (count < 0 && count != -ECANCELED)
-		(void)report_wrong(dial, "resolve", endpoint->host, count);
-	return count;
+		if (err == 0)
+			return 0;
+		best = nr_race_telling(best, err);
+		if (!again || round == dial->tries)
+			break;
+		err = pause_after(dial, round);
+		if (err == -ECANCELED)
+			return err;
+		if (err < 0)
+			break;
+	}
+	nr_assert(best < 0);
+	return best;
 }
 
 int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
               const struct naru_dial_options *options)
 {
-	struct dial dial = {.endpoint_text = endpoint};
-	struct naru_addr addrs[NR_RESOLVE_MAX];
-	struct nr_connection connection = {.dialled = true};
-	struct dialled *dialled;
+	struct dial dial = {.first = endpoint};
 	int err;
 
 	if (!ret_conv)
@@ -313,36 +344,8 @@ int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
 	if (err < 0)
 		return err;
 	/* What cannot be sent is told to whoever writes there next. */
-	(void)nr_output_settle(dial.self, NULL, dial.until);
-	err = find_addrs(&dial, addrs);
-	if (err < 0)
-		return err;
-	dialled = malloc(sizeof(*dialled));
-	if (!dialled)
-		return -ENOMEM;
-	connection.fd = try_all(&dial, addrs, err, &connection.peer);
-	if (connection.fd < 0) {
-		free(dialled);
-		return connection.fd;
-	}
-	connection.transport = dial.endpoint.transport;
-	dialled->settings = nr_settings_default;
-	dialled->settings.report = dial.report;
-	dialled->settings.framing = dial.framing;
-	nr_conv_begin(&dialled->conv, &connection, &dialled->settings);
-	err = nr_opening_announce(&dialled->conv, &dial.options, dial.until);
-	if (err == 0)
-		err = nr_dial_tls(&dialled->conv, &dialled->settings,
-		                  &dial.options, &dial.endpoint, dial.until);
-	if (err < 0) {
-		nr_conv_drop(&dialled->conv);
-		nr_dial_tls_end(&dialled->settings);
-		free(dialled);
-		return err;
-	}
-	nr_output_settle_in(&dialled->conv, dial.self);
-	*ret_conv = &dialled->conv;
-	return 0;
+	(void)nr_output_settle(dial.caller.self, NULL, dial.until);
+	return call_until_answered(&dial, ret_conv);
 }
 
 int naru_close(struct naru_conv *conv)

@@ -68,6 +68,8 @@ void nr_conv_begin(struct naru_conv *conv,
 	                 .serial = nr_handle_serial(),
 	                 .in_pieces = connection->transport->in_pieces,
 	                 .dialled = connection->dialled,
+	                 .late = connection->late,
+	                 .unsaid = connection->late,
 	                 .transport = connection->transport,
 	                 .keeps_messages =
 	                         connection->transport->datagram != NULL,

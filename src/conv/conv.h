@@ -88,6 +88,7 @@ struct nr_connection {
 	const struct nr_transport *transport;
 	int fd;
 	bool dialled;
+	bool late; /* as in net/transport.h */
 	uint64_t id;
 	struct naru_addr peer;
 	struct naru_addr local; /* of length 0 where it is to be asked for */

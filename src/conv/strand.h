@@ -18,11 +18,21 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "fiber/helpers.h"
 #include "fiber/scheduler.h"
 #include "io/io.h"
+#include "os/os_thread.h"
 
 struct naru_conv;
 struct nr_strand;
+
+/* What may block, and is done beside a strand; embedded in what it is about,
+ * which stays where it is until done() has been called and the strand has left
+ * it. */
+struct nr_aside {
+	struct nr_job job;
+	struct nr_thread thread; /* a thread's own: who does it */
+};
 
 struct nr_strand_ops {
 	/* Starts FN(ARG) on a strand beside SELF. -EAGAIN, -ENOMEM, -EMFILE. */
@@ -57,11 +67,15 @@ struct nr_strand_ops {
 	int (*offload)(struct nr_strand *self, void (*fn)(void *arg),
 	               void *arg);
 
-	/* The same until UNTIL, or until SELF is cancelled: then FN is left to
-	 * itself. ARG, from malloc(3), is the caller's again where 0 is
-	 * returned, and freed in any other case, be it later. */
-	int (*attempt)(struct nr_strand *self, void (*fn)(void *arg), void *arg,
-	               int64_t until);
+	/* Has ASIDE begun, whose job is filled in, and does not wait. An error
+	 * where that is not possible: then nothing is called. */
+	int (*begin)(struct nr_strand *self, struct nr_aside *aside);
+
+	/* SELF, which began ASIDE, is done with it. OVER says that it knows
+	 * from done() that the job is over. Else that is left to itself, or
+	 * taken back: true, and neither run() nor done() will be called. */
+	bool (*leave)(struct nr_strand *self, struct nr_aside *aside,
+	              bool over);
 
 	/* How deep SELF's stack was used, and of how much; 0 of 0 where that
 	 * is not measured. */

@@ -3,7 +3,6 @@
 #include "conv/strand_fiber.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/time.h"
@@ -100,16 +99,13 @@ static void fiber_wake(struct nr_strand *other)
 	nr_fiber_wake(fiber_of(other)->fiber);
 }
 
-/*
- * A job for a helper, and the message back, which only the fiber's own thread
- * reads: what the fiber then sees as done nobody else uses any more. Where the
- * fiber does not wait for it, the message's reader frees it.
- */
+/* A job for a helper, and the message back, which only the fiber's own thread
+ * reads: what the fiber then sees as done nobody else uses any more. */
 struct offloaded {
 	struct nr_job job;
 	struct nr_post post;
 	struct nr_scheduler *scheduler;
-	struct nr_fiber *fiber; /* null where it has left */
+	struct nr_fiber *fiber;
 	void (*fn)(void *arg);
 	void *arg;
 	bool done;
@@ -129,29 +125,20 @@ static void send_done(struct nr_job *job)
 	nr_scheduler_post(offloaded->scheduler, &offloaded->post);
 }
 
-static void free_offloaded(struct offloaded *offloaded)
-{
-	free(offloaded->arg);
-	free(offloaded);
-}
-
 static void receive_done(struct nr_post *post)
 {
 	struct offloaded *offloaded =
 		nr_list_entry(post, struct offloaded, post);
 
 	offloaded->done = true;
-	if (offloaded->fiber)
-		nr_fiber_wake(offloaded->fiber);
-	else
-		free_offloaded(offloaded);
+	nr_fiber_wake(offloaded->fiber);
 }
 
-/* Has a helper begin. */
-static int begin(struct offloaded *offloaded, struct nr_strand_fiber *strand,
-                 void (*fn)(void *arg), void *arg)
+static int fiber_offload(struct nr_strand *self, void (*fn)(void *arg),
+                         void *arg)
 {
-	*offloaded = (struct offloaded){
+	struct nr_strand_fiber *strand = fiber_of(self);
+	struct offloaded offloaded = {
 		.job = {.run = run_offloaded, .done = send_done},
 		.post = {.fn = receive_done},
 		.scheduler = strand->fiber->scheduler,
@@ -159,17 +146,10 @@ static int begin(struct offloaded *offloaded, struct nr_strand_fiber *strand,
 		.fn = fn,
 		.arg = arg,
 	};
-	nr_list_init(&offloaded->post.node);
-	return nr_helpers_run(strand->helpers, &offloaded->job);
-}
+	int err;
 
-static int fiber_offload(struct nr_strand *self, void (*fn)(void *arg),
-                         void *arg)
-{
-	struct nr_strand_fiber *strand = fiber_of(self);
-	struct offloaded offloaded;
-	int err = begin(&offloaded, strand, fn, arg);
-
+	nr_list_init(&offloaded.post.node);
+	err = nr_helpers_run(strand->helpers, &offloaded.job);
 	if (err < 0)
 		return err;
 	while (!offloaded.done)
@@ -177,32 +157,16 @@ static int fiber_offload(struct nr_strand *self, void (*fn)(void *arg),
 	return 0;
 }
 
-static int fiber_attempt(struct nr_strand *self, void (*fn)(void *arg),
-                         void *arg, int64_t until)
+static int fiber_begin(struct nr_strand *self, struct nr_aside *aside)
 {
-	struct nr_strand_fiber *strand = fiber_of(self);
-	struct offloaded *offloaded = malloc(sizeof(*offloaded));
-	int err;
+	return nr_helpers_run(fiber_of(self)->helpers, &aside->job);
+}
 
-	if (!offloaded) {
-		free(arg);
-		return -ENOMEM;
-	}
-	err = begin(offloaded, strand, fn, arg);
-	if (err < 0) {
-		free_offloaded(offloaded);
-		return err;
-	}
-	while (!offloaded->done && err == 0)
-		err = nr_fiber_park(strand->fiber, until);
-	if (offloaded->done) {
-		free(offloaded);
-		return 0;
-	}
-	offloaded->fiber = NULL;
-	if (nr_helpers_withdraw(strand->helpers, &offloaded->job))
-		free_offloaded(offloaded);
-	return err;
+static bool fiber_leave(struct nr_strand *self, struct nr_aside *aside,
+                        bool over)
+{
+	return !over &&
+	       nr_helpers_withdraw(fiber_of(self)->helpers, &aside->job);
 }
 
 static const struct nr_strand_ops fiber_ops = {
@@ -215,7 +179,8 @@ static const struct nr_strand_ops fiber_ops = {
 	.stay = fiber_stay,
 	.wake = fiber_wake,
 	.offload = fiber_offload,
-	.attempt = fiber_attempt,
+	.begin = fiber_begin,
+	.leave = fiber_leave,
 	.stack_used = fiber_stack_used,
 };
 

@@ -154,12 +154,33 @@ static int thread_offload(struct nr_strand *self, void (*fn)(void *arg),
 	return 0;
 }
 
-/* It cannot be left to itself: nobody else is there to go on. */
-static int thread_attempt(struct nr_strand *self, void (*fn)(void *arg),
-                          void *arg, int64_t until)
+static void *aside_main(void *arg)
 {
-	(void)until;
-	return thread_offload(self, fn, arg);
+	struct nr_aside *aside = arg;
+
+	aside->job.run(&aside->job);
+	aside->job.done(&aside->job);
+	return NULL;
+}
+
+/* Fibers share helpers that were started before; threads are seldom many, and
+ * a process may be a child of fork(2), which has none of its parent's. */
+static int thread_begin(struct nr_strand *self, struct nr_aside *aside)
+{
+	(void)self;
+	return nr_thread_start(&aside->thread, NR_STACK_SIZE_DEFAULT,
+	                       aside_main, aside);
+}
+
+static bool thread_leave(struct nr_strand *self, struct nr_aside *aside,
+                         bool over)
+{
+	(void)self;
+	if (over)
+		nr_thread_join(aside->thread);
+	else
+		nr_thread_leave(aside->thread);
+	return false;
 }
 
 /* A thread's stack is the system's. */
@@ -180,7 +201,8 @@ static const struct nr_strand_ops thread_ops = {
 	.stay = thread_stay,
 	.wake = thread_wake,
 	.offload = thread_offload,
-	.attempt = thread_attempt,
+	.begin = thread_begin,
+	.leave = thread_leave,
 	.stack_used = thread_stack_used,
 };
 

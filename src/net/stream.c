@@ -64,22 +64,42 @@ static struct nr_handle handle_of(const struct nr_link *link)
 static ssize_t stream_recv(struct nr_link *link, struct nr_io *io,
                            struct nr_span *into, bool soon, int64_t until)
 {
+	/* The peer speaks first: it has to know of us. */
+	if (atomic_load_explicit(&link->unsaid, memory_order_relaxed) &&
+	    atomic_exchange(&link->unsaid, false))
+		nr_socket_knock(link->fd);
 	return io->ops->recv(io, handle_of(link), into, soon, until);
 }
 
 static ssize_t stream_send(struct nr_link *link, struct nr_io *io,
                            const struct iovec *iov, int count, int64_t until)
 {
+	if (atomic_load_explicit(&link->unsaid, memory_order_relaxed))
+		atomic_store(&link->unsaid, false);
 	return io->ops->send(io, handle_of(link), iov, count, until);
+}
+
+/* Waits until a connection that is late stands: what is finished before takes
+ * back the bytes that it was to begin with. */
+static int await_late(struct nr_link *link, struct nr_io *io, int64_t until)
+{
+	const struct iovec nothing = {.iov_base = link, .iov_len = 0};
+	ssize_t sent = stream_send(link, io, &nothing, 1, until);
+
+	if (sent < 0)
+		return (int)sent;
+	link->late = false;
+	return 0;
 }
 
 static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 {
-	int err = nr_socket_finish(link->fd);
+	int err = link->late ? await_late(link, io, until) : 0;
 	char text[32];
 
-	(void)io;
-	(void)until;
+	if (err < 0)
+		return err;
+	err = nr_socket_finish(link->fd);
 	if (link->report->calls) {
 		(void)snprintf(text, sizeof(text), "%d, SHUT_WR", link->fd);
 		nr_trace(link->report, &(struct nr_traced){.call = "shutdown",

@@ -4,6 +4,7 @@
 #include "net/stream.h"
 #include "net/trace.h"
 #include "net/transport.h"
+#include "net/tuning.h"
 #include "os/os_socket.h"
 
 /*
@@ -12,9 +13,11 @@
  *   former one are still in TIME-WAIT;
  * - an IPv6 socket takes IPv6 only, so that the same port of IPv4 can be
  *   listened on beside it;
- * - what is sent leaves at once: we collect small writes ourselves.
+ * - what is sent leaves at once: we collect small writes ourselves;
+ * - and what the server's options ask for.
  */
-static int set_listener_options(int fd, const struct naru_addr *addr)
+static int set_listener_options(int fd, const struct naru_addr *addr,
+                                const struct nr_tuning *tuning)
 {
 	int err = nr_socket_reuse_addr(fd);
 
@@ -22,6 +25,8 @@ static int set_listener_options(int fd, const struct naru_addr *addr)
 		err = nr_socket_v6_only(fd);
 	if (err == 0)
 		err = nr_socket_no_delay(fd);
+	if (err == 0 && tuning)
+		err = nr_tuning_listen(fd, tuning);
 	return err;
 }
 
@@ -32,7 +37,7 @@ static int tcp_listen(const struct naru_addr *addr,
 
 	if (fd < 0)
 		return fd;
-	err = set_listener_options(fd, addr);
+	err = set_listener_options(fd, addr, options->tuning);
 	if (err == 0)
 		err = nr_stream_bind(fd, addr, options->report);
 	if (err == 0)

@@ -18,6 +18,7 @@ struct nr_door;
 struct nr_link;
 struct nr_slot;
 struct nr_transport;
+struct nr_tuning;
 
 /* How a link's bytes go: what is between a conversation and its socket. */
 struct nr_link_ops {
@@ -49,7 +50,10 @@ struct nr_link {
 	unsigned serial; /* of the socket, as in io/io.h */
 	bool in_pieces;  /* as in io/io.h */
 	bool dialled;    /* we asked for it, not the peer */
-	uint64_t id;     /* the conversation's */
+	bool late; /* it connects with its first bytes (RFC 7413), and may not
+	              have yet */
+	_Atomic bool unsaid; /* there were none of these yet */
+	uint64_t id;         /* the conversation's */
 	const struct nr_report *report;
 	const struct nr_transport *transport;
 	void *state; /* the operations' own, or null */
@@ -113,6 +117,7 @@ struct nr_datagram_ops {
 struct nr_listen {
 	unsigned backlog; /* 0 for the system's maximum */
 	const struct nr_report *report;
+	const struct nr_tuning *tuning; /* null for none */
 };
 
 struct nr_transport {

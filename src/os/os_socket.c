@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/time.h"
 #include "os/os_file.h"
 
 /* As netinet/tcp.h names them, which cannot stand beside linux/tcp.h. */
@@ -176,7 +177,17 @@ ssize_t nr_socket_send(int fd, const struct iovec *iov, int count)
 		sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, flags)
 		                  : send_pieces(fd, iov, count, flags);
 	} while (sent < 0 && errno == EINTR);
+	/* That of a first send that has the socket connect (RFC 7413) and
+	 * could not take its bytes along. */
+	if (sent < 0 && errno == EINPROGRESS)
+		return -EAGAIN;
 	return sent < 0 ? -errno : sent;
+}
+
+void nr_socket_knock(int fd)
+{
+	/* Whatever it meets is told to whoever waits for the socket. */
+	(void)send(fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 int nr_socket_finish(int fd)
@@ -215,6 +226,52 @@ int nr_socket_no_delay(int fd)
 int nr_socket_bind_no_port(int fd)
 {
 	return set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+}
+
+/* A duration in units of UNIT, rounded up, as an option that takes an int up to
+ * MOST. */
+static int in_units(int64_t ns, int64_t unit, int most)
+{
+	int64_t count = ns / unit + (ns % unit != 0);
+
+	return count > most ? most : (int)count;
+}
+
+/* The most that tcp(7) takes for an interval, in seconds. */
+#define KEEP_ALIVE_MAX 32767
+
+/* How often a silent peer is asked before it counts as gone; these take as
+ * long together as it was silent before. */
+#define KEEP_ALIVE_PROBES 3
+
+int nr_socket_keep_alive(int fd, int64_t idle)
+{
+	int seconds = in_units(idle, NR_NS_PER_S, KEEP_ALIVE_MAX);
+	int between = (seconds + KEEP_ALIVE_PROBES - 1) / KEEP_ALIVE_PROBES;
+	int err = set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+
+	if (err == 0)
+		err = set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, between);
+	if (err == 0)
+		err = set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEP_ALIVE_PROBES);
+	return err < 0 ? err : set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+int nr_socket_user_timeout(int fd, int64_t timeout)
+{
+	return set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT,
+	               in_units(timeout, NR_NS_PER_MS, INT_MAX));
+}
+
+int nr_socket_fast_open(int fd)
+{
+	return set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
+}
+
+int nr_socket_fast_listen(int fd, unsigned most)
+{
+	return set_int(fd, IPPROTO_TCP, TCP_FASTOPEN,
+	               most > INT_MAX ? INT_MAX : (int)most);
 }
 
 /* The kernel's numbers in RFC 9293's words. */

@@ -44,7 +44,8 @@ ssize_t nr_socket_recv(int fd, void *buf, size_t len);
 /* The same, and the bytes stay where they are. */
 ssize_t nr_socket_peek(int fd, void *buf, size_t len);
 
-/* What the kernel takes at once, or -EAGAIN. Never raises SIGPIPE. */
+/* What the kernel takes at once, or -EAGAIN, also where it still connects.
+ * Never raises SIGPIPE. */
 ssize_t nr_socket_send(int fd, const struct iovec *iov, int count);
 
 /* Says that no more will be sent: shutdown(SHUT_WR). */
@@ -62,6 +63,24 @@ int nr_socket_no_delay(int fd);
 /* Binding to an address with port 0 then leaves the port to connect(), which
  * can share one between peers (ip(7), IP_BIND_ADDRESS_NO_PORT). */
 int nr_socket_bind_no_port(int fd);
+
+/* Asks the peer now and then whether it is there, once nothing came for IDLE
+ * nanoseconds (SO_KEEPALIVE, tcp(7)). */
+int nr_socket_keep_alive(int fd, int64_t idle);
+
+/* Gives up a connection whose peer does not acknowledge for TIMEOUT
+ * nanoseconds (TCP_USER_TIMEOUT, RFC 5482). */
+int nr_socket_user_timeout(int fd, int64_t timeout);
+
+/* TCP Fast Open (RFC 7413): of a socket that will be connected, whose first
+ * bytes then may go with its first packet; and of one that will listen, where
+ * up to MOST connections that began so may wait to be acknowledged.
+ * -EOPNOTSUPP where the system has it switched off. */
+int nr_socket_fast_open(int fd);
+int nr_socket_fast_listen(int fd, unsigned most);
+
+/* Has a socket connect that waits for its first bytes to do so. */
+void nr_socket_knock(int fd);
 
 /* What TCP knows of a socket. */
 struct nr_tcp_info {

@@ -82,6 +82,13 @@ void nr_thread_join(struct nr_thread thread)
 	nr_assert(err == 0);
 }
 
+void nr_thread_leave(struct nr_thread thread)
+{
+	int err = pthread_detach(thread.id);
+
+	nr_assert(err == 0);
+}
+
 int nr_thread_key_set(struct nr_thread_key *key, void *pointer)
 {
 	int err = pthread_mutex_lock(&key->lock);

@@ -22,6 +22,9 @@ int nr_thread_start(struct nr_thread *ret_thread, size_t stack_size,
 /* Waits until the thread has ended, and gives back what it held. */
 void nr_thread_join(struct nr_thread thread);
 
+/* Leaves the thread to itself: what it held goes when it ends. */
+void nr_thread_leave(struct nr_thread thread);
+
 /* Around what fibers the calling thread runs, for the thread sanitizer alone:
  * it has a signal handled by whom it interrupted, after that one's next call,
  * and a fiber may rest for long before it makes any. */

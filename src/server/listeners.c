@@ -91,7 +91,8 @@ static int open_listener(struct naru_server *server,
 {
 	struct nr_listener *listener;
 	const struct nr_listen listen = {server->options.backlog,
-	                                 &server->settings.report};
+	                                 &server->settings.report,
+	                                 &server->tuning};
 	int fd, err = 0;
 
 	if (server->listener_count == NR_LISTENERS_MAX)

@@ -13,6 +13,7 @@
 #include "model/model.h"
 #include "naru/server.h"
 #include "net/endpoint.h"
+#include "net/tuning.h"
 #include "os/os_file.h"
 
 /* The most listeners that one server has. */
@@ -48,6 +49,7 @@ struct naru_server {
 	struct naru_options options;
 	struct nr_settings settings;
 	struct naru_framing framing; /* that options.framing points to */
+	struct nr_tuning tuning; /* of its listeners */
 	const struct nr_model_ops *ops;
 	struct nr_model *model;
 	struct nr_host host;

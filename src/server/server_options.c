@@ -122,6 +122,9 @@ int nr_server_take_options(struct naru_server *server,
 	server->ops = nr_model_find(options->model, options->isolate != 0);
 	if (!server->ops || !in_range(options, server->ops->id == NARU_FIBER))
 		return -EINVAL;
+	if (!nr_tuning_read(&server->tuning, options->keepalive_ms,
+	                    options->user_timeout_ms, options->fast_open))
+		return -EINVAL;
 	options->model = server->ops->id;
 	take_defaults(options, server->ops);
 
