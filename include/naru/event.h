@@ -72,6 +72,11 @@ enum naru_event_kind {
 	 * ("PROXY", "TLS"), text (what was agreed; or what is wrong), result.
 	 * Where that is negative, there is no conversation. */
 	NARU_EVENT_HANDSHAKE,
+	/* A relay is over, told to whom naru_relay()'s first conversation is:
+	 * its id, peer (the second one's), received (bytes that were carried
+	 * from the first to the second), sent (those from the second to the
+	 * first), duration_ms, result. */
+	NARU_EVENT_RELAY,
 };
 
 /*

@@ -21,6 +21,7 @@
 #include "conv/lock.h"
 
 struct naru_conv;
+struct nr_pipe;
 struct nr_strand;
 
 struct nr_output {
@@ -62,6 +63,12 @@ bool nr_output_append_line(struct naru_conv *conv, const void *data,
  * tells this write from another when it is repeated. Changes IOV. */
 int nr_output_write(struct naru_conv *conv, struct iovec *iov, int count,
                     const void *call);
+
+/* Sends DATA, or all that PIPE holds, behind what was written, without keeping
+ * any of it: for who breaks the conversation off where this fails. Changes
+ * both. */
+int nr_output_pass(struct naru_conv *conv, struct iovec *data,
+                   struct nr_pipe *pipe);
 
 /* How many bytes were written and not yet sent. */
 size_t nr_output_pending(const struct naru_conv *conv);

@@ -31,6 +31,8 @@ void nr_engine_fini(struct nr_engine *engine)
 		engine->spare = buffer->next;
 		free(buffer);
 	}
+	while (engine->pipes_spare > 0)
+		nr_pipe_close(&engine->pipes[--engine->pipes_spare]);
 }
 
 void nr_io_fiber_init(struct nr_io_fiber *fiber, struct nr_engine *engine)
@@ -90,6 +92,54 @@ char *nr_engine_lend(struct nr_io *io)
 void nr_engine_give_back(struct nr_io *io, char *buffer)
 {
 	nr_engine_put_buffer(nr_io_fiber_of(io)->engine, buffer);
+}
+
+static int take_pipe(struct nr_engine *engine, struct nr_pipe *ret_pipe)
+{
+	int err;
+
+	if (engine->pipes_spare > 0) {
+		*ret_pipe = engine->pipes[--engine->pipes_spare];
+		return 0;
+	}
+	if (engine->pipes_open == NR_PIPES_MAX)
+		return -EMFILE;
+	err = nr_pipe_open(ret_pipe);
+	if (err == 0)
+		engine->pipes_open++;
+	return err;
+}
+
+static void put_pipe(struct nr_engine *engine, struct nr_pipe *pipe)
+{
+	if (pipe->to < 0)
+		return;
+	if (pipe->held == 0 && engine->pipes_spare < NR_PIPES_SPARE) {
+		engine->pipes[engine->pipes_spare++] = *pipe;
+		*pipe = NR_PIPE_NONE;
+	} else {
+		nr_pipe_close(pipe);
+		engine->pipes_open--;
+	}
+}
+
+void nr_engine_give_back_pipe(struct nr_io *io, struct nr_pipe *pipe)
+{
+	put_pipe(nr_io_fiber_of(io)->engine, pipe);
+}
+
+ssize_t nr_engine_try_splice_in(struct nr_engine *engine, int fd,
+                                struct nr_pipe *pipe)
+{
+	ssize_t got;
+
+	/* None is to be had now; bytes go without one as well. */
+	if (pipe->to < 0 && take_pipe(engine, pipe) < 0)
+		return 0;
+	got = nr_pipe_fill(pipe, fd);
+	if (got <= 0)
+		put_pipe(engine, pipe);
+	return got;
 }
 
 ssize_t nr_engine_try_recv(struct nr_engine *engine, int fd,

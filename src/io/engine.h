@@ -19,6 +19,7 @@
 
 #include "io/io.h"
 #include "io/loop.h"
+#include "os/os_pipe.h"
 
 struct nr_engine;
 
@@ -83,6 +84,11 @@ struct nr_engine_ops {
 
 struct nr_buffer;
 
+/* Pipes that the fibers of a thread may fill at a time, and how many are kept
+ * open for the next. */
+#define NR_PIPES_MAX   128
+#define NR_PIPES_SPARE 8
+
 /* What engines have in common; each begins with it. */
 struct nr_engine {
 	const struct nr_engine_ops *ops;
@@ -90,6 +96,8 @@ struct nr_engine {
 	int64_t now;             /* when the last turn was over */
 	struct nr_buffer *spare; /* buffers, the last one used first */
 	unsigned spare_count;
+	struct nr_pipe pipes[NR_PIPES_SPARE]; /* empty ones */
+	unsigned pipes_spare, pipes_open;
 };
 
 extern const struct nr_engine_ops nr_engine_epoll;
@@ -119,6 +127,12 @@ void nr_engine_put_buffer(struct nr_engine *engine, char *data);
 /* Receives at once, into a buffer that is lent where the caller has none. */
 ssize_t nr_engine_try_recv(struct nr_engine *engine, int fd,
                            struct nr_span *into);
+
+/* Moves to PIPE, which is not open or holds nothing, what is there at once.
+ * Where that is nothing, it is not open afterwards. */
+ssize_t nr_engine_try_splice_in(struct nr_engine *engine, int fd,
+                                struct nr_pipe *pipe);
+void nr_engine_give_back_pipe(struct nr_io *io, struct nr_pipe *pipe);
 
 /* How many calls may go on without waiting before the others have their turn:
  * so many buffers of small messages are work for a good part of a

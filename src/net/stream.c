@@ -73,6 +73,23 @@ static ssize_t stream_send(struct nr_link *link, struct nr_io *io,
 	return io->ops->send(io, handle_of(link), iov, count, until);
 }
 
+static ssize_t stream_splice_in(struct nr_link *link, struct nr_io *io,
+                                struct nr_pipe *pipe, int64_t until)
+{
+	return io->ops->splice_in(io, handle_of(link), pipe, until);
+}
+
+static ssize_t stream_splice_out(struct nr_link *link, struct nr_io *io,
+                                 struct nr_pipe *pipe, int64_t until)
+{
+	return io->ops->splice_out(io, handle_of(link), pipe, until);
+}
+
+static int stream_splicing(struct nr_link *link, bool on)
+{
+	return nr_socket_set_blocking(link->fd, !on);
+}
+
 static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 {
 	int err = nr_socket_finish(link->fd);
@@ -117,6 +134,9 @@ static void stream_close(struct nr_link *link)
 const struct nr_link_ops nr_stream_link = {
 	.recv = stream_recv,
 	.send = stream_send,
+	.splice_in = stream_splice_in,
+	.splice_out = stream_splice_out,
+	.splicing = stream_splicing,
 	.finish = stream_finish,
 	.abort = stream_abort,
 	.acknowledged = stream_acknowledged,

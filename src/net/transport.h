@@ -22,6 +22,15 @@ struct nr_link_ops {
 	ssize_t (*send)(struct nr_link *link, struct nr_io *io,
 	                const struct iovec *iov, int count, int64_t until);
 
+	/* As in io/io.h; all three null where what the socket carries is not
+	 * what the conversation receives and sends. Between the first call
+	 * and the last one, splicing() has the socket not block. */
+	ssize_t (*splice_in)(struct nr_link *link, struct nr_io *io,
+	                     struct nr_pipe *pipe, int64_t until);
+	ssize_t (*splice_out)(struct nr_link *link, struct nr_io *io,
+	                      struct nr_pipe *pipe, int64_t until);
+	int (*splicing)(struct nr_link *link, bool on);
+
 	/* Says that no more will be sent. */
 	int (*finish)(struct nr_link *link, struct nr_io *io, int64_t until);
 

@@ -44,6 +44,10 @@ ssize_t nr_socket_recv(int fd, void *buf, size_t len);
 /* What the kernel takes at once, or -EAGAIN. Never raises SIGPIPE. */
 ssize_t nr_socket_send(int fd, const struct iovec *iov, int count);
 
+/* Whether calls that cannot say MSG_DONTWAIT wait in FD, as they do at first.
+ */
+int nr_socket_set_blocking(int fd, bool on);
+
 /* Says that no more will be sent: shutdown(SHUT_WR). */
 int nr_socket_finish(int fd);
 
