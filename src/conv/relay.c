@@ -29,6 +29,7 @@ struct flow {
 	struct naru_conv *from, *to;
 	struct flow *other;
 	_Atomic uint64_t carried; /* bytes */
+	_Atomic bool finished;    /* TO was told that no more comes */
 	unsigned full;            /* buffers in a row */
 };
 
@@ -156,6 +157,22 @@ static bool can_splice(const struct flow *flow)
 	return flow->from->link.ops->splicing && flow->to->link.ops->splicing;
 }
 
+/* What ends the direction where nothing more comes. */
+static int end(struct flow *flow)
+{
+	struct nr_link *link = &flow->from->link;
+
+	/* Breaking ends receiving as the peer's end would. */
+	if (atomic_load(&flow->from->broken))
+		return -ECANCELED;
+	/* So does a reset of which the other direction is told as it sends. */
+	if (!atomic_load(&flow->other->finished) && link->ops->broke &&
+	    link->ops->broke(link))
+		return -ECONNRESET;
+	atomic_store(&flow->finished, true);
+	return naru_finish(flow->to);
+}
+
 /* One direction, until FROM's peer has finished. */
 static int carry(struct flow *flow)
 {
@@ -170,13 +187,8 @@ static int carry(struct flow *flow)
 		if (err < 0)
 			return err;
 		got = receive(flow, NULL);
-		/* Breaking ends receiving as the peer's end would. */
-		if (got == 0 && atomic_load(&flow->from->broken))
-			return -ECANCELED;
-		if (got == 0)
-			return naru_finish(flow->to);
-		if (got < 0)
-			return (int)got;
+		if (got <= 0)
+			return got < 0 ? (int)got : end(flow);
 	}
 }
 
@@ -244,10 +256,7 @@ static void report(const struct relay *relay, int64_t began, int result)
 
 int naru_relay(struct naru_conv *a, struct naru_conv *b)
 {
-	struct relay relay = {
-		.there = {&relay, a, b, &relay.back, 0, 0},
-		.back = {&relay, b, a, &relay.there, 0, 0},
-	};
+	struct relay relay = {0};
 	int64_t began = nr_now();
 	int result;
 
@@ -256,6 +265,16 @@ int naru_relay(struct naru_conv *a, struct naru_conv *b)
 	result = nr_output_settle(nr_strand_self(), a, NR_NEVER);
 	if (result != 0)
 		return result;
+	relay.there = (struct flow){.relay = &relay,
+	                            .from = a,
+	                            .to = b,
+	                            .other = &relay.back,
+	                            .finished = b->out.finished};
+	relay.back = (struct flow){.relay = &relay,
+	                           .from = b,
+	                           .to = a,
+	                           .other = &relay.there,
+	                           .finished = a->out.finished};
 	nr_mutex_init(&relay.lock);
 	result = carry_both(&relay);
 	nr_mutex_fini(&relay.lock);

@@ -90,6 +90,14 @@ static int stream_splicing(struct nr_link *link, bool on)
 	return nr_socket_set_blocking(link->fd, !on);
 }
 
+/* After a peer's end the connection is still open for us, but for a reset. */
+static bool stream_broke(struct nr_link *link)
+{
+	struct nr_tcp_info info;
+
+	return nr_socket_tcp_info(link->fd, &info) == 0 && info.closed;
+}
+
 static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 {
 	int err = nr_socket_finish(link->fd);
@@ -137,6 +145,7 @@ const struct nr_link_ops nr_stream_link = {
 	.splice_in = stream_splice_in,
 	.splice_out = stream_splice_out,
 	.splicing = stream_splicing,
+	.broke = stream_broke,
 	.finish = stream_finish,
 	.abort = stream_abort,
 	.acknowledged = stream_acknowledged,

@@ -31,6 +31,11 @@ struct nr_link_ops {
 	                      struct nr_pipe *pipe, int64_t until);
 	int (*splicing)(struct nr_link *link, bool on);
 
+	/* Whether what looks like the peer's end is a break, of which only one
+	 * of those who wait was told; where we have not finished ourselves.
+	 * Null where that does not happen. */
+	bool (*broke)(struct nr_link *link);
+
 	/* Says that no more will be sent. */
 	int (*finish)(struct nr_link *link, struct nr_io *io, int64_t until);
 

@@ -244,6 +244,7 @@ int nr_socket_tcp_info(int fd, struct nr_tcp_info *ret_info)
 		return -errno;
 	*ret_info = (struct nr_tcp_info){
 		.state = tcp_state(info.tcpi_state),
+		.closed = info.tcpi_state == TCP_CLOSE,
 		.acked = info.tcpi_bytes_acked,
 		.received = info.tcpi_bytes_received,
 		.written = info.tcpi_bytes_sent - info.tcpi_bytes_retrans +

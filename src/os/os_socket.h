@@ -67,6 +67,7 @@ int nr_socket_bind_no_port(int fd);
 /* What TCP knows of a socket. */
 struct nr_tcp_info {
 	const char *state; /* as RFC 9293 names it, "ESTABLISHED" */
+	bool closed;       /* it is over both ways: also where it was reset */
 	unsigned queued;   /* of a listener: how many wait to be accepted */
 	unsigned backlog;  /* of a listener: how many may */
 	uint64_t acked;    /* bytes that the peer has acknowledged */
