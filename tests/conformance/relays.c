@@ -270,6 +270,28 @@ static void test_relay_keeps_the_order_when_the_flow_changes(void **state)
 	across_end(&all);
 }
 
+/* A byte out of band is no part of the stream, and ends no splicing for good;
+ * what comes behind it does. */
+static void test_relay_leaves_bytes_out_of_band_out(void **state)
+{
+	static struct under under;
+	struct across all = across_start(&under);
+	struct way there = {all.client, all.far, .len = MB};
+	struct way back = {all.far, all.client, .len = 0};
+
+	(void)state;
+	while (there.sent < there.len)
+		put_some(&there);
+	assert_int_equal(send(all.client, "!", 1, MSG_OOB), 1);
+	there.len += MB / 2;
+	carry_both(&there, &back);
+	client_finish(all.client);
+	client_expect_end(all.far);
+	client_finish(all.far);
+	client_expect_end(all.client);
+	across_end(&all);
+}
+
 /* Sends until nothing more is taken. */
 static void send_until_full(struct way *way)
 {
@@ -467,6 +489,7 @@ static const struct conformance_case cases[] = {
 	CASE(test_relay_goes_on_after_the_client_has_finished),
 	CASE(test_relay_goes_on_after_the_far_peer_has_finished),
 	CASE(test_relay_keeps_the_order_when_the_flow_changes),
+	CASE_TCP(test_relay_leaves_bytes_out_of_band_out),
 	CASE(test_relay_stops_a_sender_whose_receiver_is_slow),
 	CASE(test_relay_passes_on_that_the_client_broke_off),
 	CASE(test_relay_passes_on_that_the_far_peer_broke_off),
