@@ -6,11 +6,14 @@
  *
  *     load echo    connections= depth= size=   a closed loop of messages
  *     load lines   connections= depth=         the same with lines
+ *     load bulk    connections= backend= checked=  one way, through a relay
  *     load steady  connections= size= rate=    an open loop: latency
  *     load churn   connections=                connect, exchange 64 B, close
  *     load idle    connections=                one exchange each, then hold
  *     load ready   server_core= -- COMMAND ... from exec to ready
  *
+ * With backend=, a listener's descriptor that the load was started with, echo
+ * and lines are themselves what a relay at port= connects to.
  * All but the last: port= of the server at 127.0.0.1, and pid= for its CPU
  * time and memory. All: core=, ours, or any. What measures an interval:
  * warmup_ms=, measure_ms=. One line of JSON comes out; an answer that is wrong,
@@ -30,8 +33,9 @@ static const struct {
 	const char *name;
 	void (*run)(const struct load_args *args);
 } modes[] = {
-	{"echo", load_echo},   {"lines", load_lines}, {"steady", load_steady},
-	{"churn", load_churn}, {"idle", load_idle},   {"ready", load_ready},
+	{"bulk", load_bulk},     {"churn", load_churn}, {"echo", load_echo},
+	{"idle", load_idle},     {"lines", load_lines}, {"ready", load_ready},
+	{"steady", load_steady},
 };
 
 static const struct {
@@ -43,6 +47,8 @@ static const struct {
 	{"pid", offsetof(struct load_args, pid), 1, INT32_MAX},
 	{"core", offsetof(struct load_args, core), 0, 1023},
 	{"server_core", offsetof(struct load_args, server_core), 0, 1023},
+	{"backend", offsetof(struct load_args, backend), 3, 1023},
+	{"checked", offsetof(struct load_args, checked), 0, 1},
 	{"connections", offsetof(struct load_args, connections), 1, 100000},
 	{"depth", offsetof(struct load_args, depth), 1, 1024},
 	{"size", offsetof(struct load_args, size), 1, 1 << 26},
@@ -90,6 +96,7 @@ int main(int argc, char **argv)
 {
 	struct load_args args = {.core = -1,
 	                         .server_core = -1,
+	                         .backend = -1,
 	                         .connections = 1,
 	                         .depth = 1,
 	                         .size = LOAD_MESSAGE,
@@ -113,13 +120,16 @@ int main(int argc, char **argv)
 		if (modes[i].run == load_ready ? !args.command || !*args.command
 		                               : !args.port || !args.pid)
 			break;
+		if (modes[i].run == load_bulk && args.backend < 0)
+			break;
 		raise_limit();
 		load_pin(args.core);
 		modes[i].run(&args);
 		return 0;
 	}
-	fprintf(stderr, "usage: load echo|lines|steady|churn|idle port= pid= "
-	                "[NAME=NUMBER ...]\n"
-	                "       load ready [NAME=NUMBER ...] -- COMMAND ...\n");
+	fprintf(stderr,
+	        "usage: load bulk|churn|echo|idle|lines|steady port= pid= "
+	        "[NAME=NUMBER ...]\n"
+	        "       load ready [NAME=NUMBER ...] -- COMMAND ...\n");
 	return 2;
 }

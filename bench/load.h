@@ -30,6 +30,9 @@ struct load_args {
 	int rate;  /* messages each second, on all connections together */
 	int warmup_ms;
 	int measure_ms;
+	int backend;    /* a listener that we have, for what a relay
+	                   connects to; below 0: none */
+	int checked;    /* by `bulk`: each byte is compared */
 	int stall_ms;   /* without any answer: an error */
 	char **command; /* of the server that `ready` starts */
 };
@@ -60,6 +63,19 @@ struct load_client {
 	uint64_t answered;
 };
 
+struct load_inner;
+
+/* What stands behind a relay. */
+struct load_backend {
+	int listener, watch;
+	bool drinks; /* and else sends back what comes */
+	bool checked;
+	const struct load_pattern *pattern;
+	struct load_inner *inner;
+	int open; /* connections */
+	uint64_t received;
+};
+
 struct load {
 	const struct load_args *args;
 	struct sockaddr_in server;
@@ -67,11 +83,12 @@ struct load {
 	int watch;
 	struct load_client *clients;
 	int clients_count;
-	uint64_t serial;   /* of connections, from the beginning */
-	uint64_t answered; /* messages, on all connections */
-	uint64_t owed;     /* messages that are not answered yet */
-	int64_t last;      /* when something came */
-	void *mode;        /* of the mode that runs */
+	uint64_t serial;              /* of connections, from the beginning */
+	uint64_t answered;            /* messages, on all connections */
+	uint64_t owed;                /* messages that are not answered yet */
+	int64_t last;                 /* when something came */
+	struct load_backend *backend; /* or null */
+	void *mode;                   /* of the mode that runs */
 };
 
 struct load_interval {
@@ -91,6 +108,17 @@ int load_connect(struct load *load);
 
 /* Messages of SIZE bytes or, with 0, lines. */
 void load_pattern_init(struct load_pattern *pattern, int size);
+
+/* Where in the ring client NUMBER begins. */
+uint32_t load_place(const struct load_pattern *pattern, uint32_t number);
+
+/* The backend of a relay: accepts and answers, or drinks, what is there, and
+ * waits for nothing. At its end every client has to have finished by UNTIL. */
+void load_backend_init(struct load_backend *backend,
+                       const struct load_args *args,
+                       const struct load_pattern *pattern);
+void load_backend_poll(struct load_backend *backend);
+void load_backend_end(struct load_backend *backend, int64_t until);
 
 /* Makes room for COUNT clients; none is connected. */
 void load_init(struct load *load, const struct load_args *args);
@@ -136,6 +164,7 @@ void load_print_times(const struct bench_histogram *times);
 
 /* The modes. Each prints one line of JSON. */
 void load_echo(const struct load_args *args);
+void load_bulk(const struct load_args *args);
 void load_lines(const struct load_args *args);
 void load_steady(const struct load_args *args);
 void load_churn(const struct load_args *args);

@@ -157,12 +157,16 @@ static size_t next_length(const struct load_pattern *pattern, uint32_t *line)
 	return len;
 }
 
-/* Where in the ring the client begins, by its number. */
+uint32_t load_place(const struct load_pattern *pattern, uint32_t number)
+{
+	return number * 7919 % pattern->period;
+}
+
 static void place(const struct load_pattern *pattern,
                   struct load_client *client, uint32_t number)
 {
 	uint32_t line = pattern->size ? 0 : number * 61 % pattern->lines_count;
-	uint32_t at = number * 7919 % pattern->period;
+	uint32_t at = load_place(pattern, number);
 
 	client->out_line = client->in_line = line;
 	client->out_at = client->in_at =
@@ -285,8 +289,11 @@ static int proceed(struct load *load, struct load_client *client,
 int load_poll(struct load *load, load_done *done, int64_t now)
 {
 	struct epoll_event events[LOAD_EVENTS];
-	int ready = epoll_wait(load->watch, events, LOAD_EVENTS, 0), err = 0;
+	int ready, err = 0;
 
+	if (load->backend)
+		load_backend_poll(load->backend);
+	ready = epoll_wait(load->watch, events, LOAD_EVENTS, 0);
 	if (ready < 0 && errno != EINTR)
 		return -errno;
 	for (int i = 0; i < ready && err == 0; i++)
@@ -319,6 +326,10 @@ void load_close(struct load *load)
 	for (int i = 0; i < load->clients_count; i++)
 		if (shutdown(load->clients[i].fd, SHUT_WR) < 0)
 			load_die("shutdown", -errno);
+	if (load->backend)
+		load_backend_end(load->backend,
+		                 load_now_ns() +
+		                         load->args->stall_ms * LOAD_NS_PER_MS);
 	for (int i = 0; i < load->clients_count; i++) {
 		ssize_t got = recv(load->clients[i].fd, &surplus, 1, 0);
 

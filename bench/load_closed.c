@@ -41,11 +41,16 @@ static void finish(struct load *load)
 static void run(const struct load_args *args, int size)
 {
 	struct load load = {0};
+	struct load_backend backend;
 	struct load_interval interval;
 	uint64_t answered;
 
 	load_pattern_init(&load.pattern, size);
 	load_init(&load, args);
+	if (args->backend >= 0) {
+		load_backend_init(&backend, args, &load.pattern);
+		load.backend = &backend;
+	}
 	load_open_all(&load, args->depth);
 	run_for(&load, args->warmup_ms);
 	answered = load.answered;

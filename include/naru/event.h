@@ -80,6 +80,11 @@ enum naru_event_kind {
 	/* Datagrams were dropped that belonged to no conversation yet: local,
 	 * dropped. At most once a second for each listener. */
 	NARU_EVENT_DROPPED,
+	/* A relay is over, told to whom naru_relay()'s first conversation is:
+	 * its id, peer (the second one's), received (bytes that were carried
+	 * from the first to the second), sent (those from the second to the
+	 * first), duration_ms, result. */
+	NARU_EVENT_RELAY,
 };
 
 /*

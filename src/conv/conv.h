@@ -67,7 +67,6 @@ struct naru_conv {
 	const struct nr_settings *settings;
 	uint64_t id;
 	int64_t began;
-	_Atomic uint64_t relayed; /* bytes that a relay carried from here */
 	struct nr_arena arena;
 	struct nr_deferred *deferred; /* the newest */
 	struct nr_list companions;    /* strands beside the first */

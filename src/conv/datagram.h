@@ -37,8 +37,4 @@ int nr_datagram_flush_locked(struct naru_conv *conv, int64_t limit);
 /* The end: sends what was written, and asks how many were dropped. */
 int nr_datagram_end(struct naru_conv *conv);
 
-/* One direction of a relay with datagrams on either side: messages, each under
- * its own side's framing. */
-int nr_datagram_carry(struct naru_conv *from, struct naru_conv *to);
-
 #endif

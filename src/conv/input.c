@@ -213,6 +213,26 @@ ssize_t nr_input_first(struct naru_conv *conv, size_t most,
 	return 0;
 }
 
+ssize_t nr_input_splice(struct naru_conv *conv, struct nr_pipe *pipe,
+                        int64_t until)
+{
+	struct nr_input *in = &conv->in;
+	struct nr_link *link = &conv->link;
+	ssize_t got;
+
+	nr_assert(nr_input_left(conv) == 0);
+	if (in->err)
+		return in->err;
+	got = link->ops->splice_in(link, nr_strand_self()->io, pipe, until);
+	if (got > 0)
+		in->total += (uint64_t)got;
+	else if (got < 0 && !is_passing(got))
+		in->err = (int)got;
+	/* There is something to receive, or the end: it is tried for. */
+	in->soon = got == 0;
+	return got;
+}
+
 /* Moves what is unread to BUF, LEN bytes at most. */
 static size_t move_out(struct naru_conv *conv, char *buf, size_t len)
 {

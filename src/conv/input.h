@@ -18,6 +18,7 @@
 #include "naru/conv.h"
 
 struct naru_conv;
+struct nr_pipe;
 
 struct nr_input {
 	char *data; /* the buffer, or null */
@@ -70,6 +71,11 @@ int nr_input_reserve(struct naru_conv *conv, size_t need);
  * ended, for nothing is missing. */
 ssize_t nr_input_first(struct naru_conv *conv, size_t most,
                        struct nr_input_wait *wait);
+
+/* Receives more into PIPE, which holds none: as splice_in() of io/io.h. Nothing
+ * is unread, and the strand has no output left. */
+ssize_t nr_input_splice(struct naru_conv *conv, struct nr_pipe *pipe,
+                        int64_t until);
 
 /* COUNT bytes have been read. */
 void nr_input_take(struct naru_conv *conv, size_t count);

@@ -12,6 +12,7 @@
 #include "conv/conv.h"
 #include "conv/datagram.h"
 #include "naru/bytes.h"
+#include "os/os_pipe.h"
 #include "os/os_thread.h"
 
 /*
@@ -400,6 +401,47 @@ static int flush_until(struct naru_conv *conv, int64_t limit)
 int nr_output_flush(struct naru_conv *conv)
 {
 	return flush_until(conv, NR_NEVER);
+}
+
+/* Sends once what PIPE holds, as much as the kernel takes. */
+static int splice_some(struct naru_conv *conv, struct nr_pipe *pipe,
+                       int64_t until)
+{
+	struct nr_link *link = &conv->link;
+	ssize_t sent =
+		link->ops->splice_out(link, nr_strand_self()->io, pipe, until);
+
+	if (sent < 0)
+		return failed(&conv->out, sent);
+	conv->out.total += (size_t)sent;
+	return 0;
+}
+
+int nr_output_pass(struct naru_conv *conv, struct iovec *data,
+                   struct nr_pipe *pipe)
+{
+	struct nr_output *out = &conv->out;
+	int64_t until = 0;
+	int err = lock_until(conv, NR_NEVER);
+
+	if (err < 0)
+		return err;
+	err = out->torn_taken ? -EBUSY : state(out);
+	if (err == 0 && pipe->held > 0)
+		err = flush_locked(conv, NR_NEVER);
+	while (err == 0 && data->iov_len + pipe->held > 0) {
+		err = pipe->held > 0 ? splice_some(conv, pipe, until)
+		                     : send_some(conv, data, 1, until);
+		/* As in flush_locked(), and anew with each progress. */
+		if (err == 0) {
+			until = 0;
+		} else if (err == -ETIMEDOUT && until == 0) {
+			until = nr_conv_until(conv, NARU_TIMEOUT_WRITE);
+			err = 0;
+		}
+	}
+	nr_lock_release(&out->lock);
+	return err;
 }
 
 int nr_output_finish(struct naru_conv *conv)

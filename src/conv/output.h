@@ -21,6 +21,7 @@
 #include "conv/lock.h"
 
 struct naru_conv;
+struct nr_pipe;
 struct nr_strand;
 
 struct nr_output {
@@ -76,6 +77,12 @@ int nr_output_lock(struct naru_conv *conv);
 /* Whether SELF sends what it wrote to CONV before it waits: notes that there
  * is something then. With the lock. */
 bool nr_output_note_written(struct naru_conv *conv, struct nr_strand *self);
+
+/* Sends DATA, or all that PIPE holds, behind what was written, without keeping
+ * any of it: for who breaks the conversation off where this fails. Changes
+ * both. */
+int nr_output_pass(struct naru_conv *conv, struct iovec *data,
+                   struct nr_pipe *pipe);
 
 /* How many bytes were written and not yet sent. */
 size_t nr_output_pending(const struct naru_conv *conv);

@@ -1,64 +1,224 @@
 /* SPDX-License-Identifier: MIT */
-/* Carrying bytes between two conversations: naru_relay(). */
+/*
+ * Carrying bytes between two conversations: naru_relay(). Each direction is a
+ * strand's.
+ *
+ * What comes in small pieces is received into a buffer and sent from it: two
+ * calls, and a strand that waits holds nothing. What comes in bulk goes through
+ * a pipe and is never copied to us, where both links can splice; the pipe is
+ * held for as long as there is something in it. Where there is no pipe to be
+ * had, or something that cannot be spliced, the buffer serves as well.
+ */
 #include <errno.h>
 
 #include "base/time.h"
 #include "conv/companion.h"
 #include "conv/conv.h"
-#include "conv/datagram.h"
 #include "naru/bytes.h"
+#include "os/os_pipe.h"
 #include "os/os_time.h"
 
-/* Whether the other direction has carried something since SEEN: then FROM's
- * peer, who says nothing, is not idle; it listens. */
-static bool is_listening(struct naru_conv *from, struct naru_conv *to,
-                         uint64_t *seen)
+/* So many full buffers in a row are a bulk, and so many receives that would
+ * not have filled one are its end. */
+#define FULL_MANY 4
+#define THIN_MANY 4
+
+/* One direction. */
+struct flow {
+	struct relay *relay;
+	struct naru_conv *from, *to;
+	struct flow *other;
+	_Atomic uint64_t carried; /* bytes */
+	_Atomic bool finished;    /* TO was told that no more comes */
+	unsigned full;            /* buffers in a row */
+};
+
+struct relay {
+	struct flow there, back;
+	struct nr_mutex lock; /* for: */
+	unsigned splicing;    /* directions that do */
+};
+
+/* Whether the other direction has carried something since SEEN: then our peer,
+ * who says nothing, is not idle; it listens. */
+static bool is_listening(struct flow *flow, uint64_t *seen)
 {
 	uint64_t before = *seen;
 
-	*seen = atomic_load(&to->relayed);
+	*seen = atomic_load(&flow->other->carried);
 	return *seen != before &&
-	       nr_now() < atomic_load_explicit(&from->deadline,
+	       nr_now() < atomic_load_explicit(&flow->from->deadline,
 	                                       memory_order_relaxed);
 }
 
-/* One direction: from FROM to TO, until FROM's peer has finished. */
-static int carry(struct naru_conv *from, struct naru_conv *to)
+/* Receives into PIPE, or into the buffer where that is null. */
+static ssize_t receive(struct flow *flow, struct nr_pipe *pipe)
 {
-	uint64_t seen = atomic_load(&to->relayed);
+	struct naru_conv *from = flow->from;
+	uint64_t seen = atomic_load(&flow->other->carried);
 	struct nr_input_wait wait;
+	ssize_t got;
+
+	do {
+		wait = (struct nr_input_wait){NARU_TIMEOUT_IDLE, -1};
+		if (pipe)
+			got = nr_input_splice(from, pipe,
+			                      nr_conv_until(from,
+			                                    NARU_TIMEOUT_IDLE));
+		else
+			got = nr_input_more(from, NR_BUFFER_SIZE, &wait);
+	} while (got == -ETIMEDOUT && is_listening(flow, &seen));
+	return got;
+}
+
+/* Sends what is in the buffer. Now and not with the wait for FROM, which would
+ * not tell us where it fails. */
+static int pass_buffer(struct flow *flow)
+{
+	struct naru_conv *from = flow->from;
+	size_t left = nr_input_left(from);
+	struct iovec data = {from->in.data + from->in.begin, left};
+	int err;
+
+	if (left == 0)
+		return 0;
+	err = nr_output_pass(flow->to, &data, &NR_PIPE_NONE);
+	if (err < 0)
+		return err;
+	nr_input_take(from, left);
+	atomic_fetch_add(&flow->carried, left);
+	flow->full = left == NR_BUFFER_SIZE ? flow->full + 1 : 0;
+	return 0;
+}
+
+/* Has both sockets not block from when the first direction splices until none
+ * does any more. */
+static int begin_splicing(struct relay *relay)
+{
+	struct nr_link *a = &relay->there.from->link;
+	struct nr_link *b = &relay->there.to->link;
+	int err = 0;
+
+	nr_mutex_lock(&relay->lock);
+	if (relay->splicing == 0)
+		err = a->ops->splicing(a, true);
+	if (err == 0 && relay->splicing == 0)
+		err = b->ops->splicing(b, true);
+	if (err == 0)
+		relay->splicing++;
+	nr_mutex_unlock(&relay->lock);
+	return err;
+}
+
+static void end_splicing(struct relay *relay)
+{
+	struct nr_link *a = &relay->there.from->link;
+	struct nr_link *b = &relay->there.to->link;
+
+	nr_mutex_lock(&relay->lock);
+	/* Where this fails, our own calls do not mind. */
+	if (--relay->splicing == 0) {
+		(void)a->ops->splicing(a, false);
+		(void)b->ops->splicing(b, false);
+	}
+	nr_mutex_unlock(&relay->lock);
+}
+
+/* Carries through a pipe for as long as there is much. 0 where receiving into
+ * the buffer is right again. */
+static int splice_bulk(struct flow *flow)
+{
+	struct nr_io *io = nr_strand_self()->io;
+	struct nr_pipe pipe = NR_PIPE_NONE;
+	struct iovec none = {0};
+	unsigned thin = 0;
+	ssize_t got = 1;
+	int err = 0;
+
+	flow->full = 0;
+	if (begin_splicing(flow->relay) < 0)
+		return 0;
+	while (err == 0 && got > 0 && thin < THIN_MANY) {
+		got = receive(flow, &pipe);
+		if (got <= 0)
+			break;
+		err = nr_output_pass(flow->to, &none, &pipe);
+		if (err == 0)
+			atomic_fetch_add(&flow->carried, (uint64_t)got);
+		thin = got < (ssize_t)NR_BUFFER_SIZE ? thin + 1 : 0;
+	}
+	io->ops->give_back_pipe(io, &pipe);
+	end_splicing(flow->relay);
+	return err < 0 ? err : got < 0 ? (int)got : 0;
+}
+
+static bool can_splice(const struct flow *flow)
+{
+	return flow->from->link.ops->splicing && flow->to->link.ops->splicing;
+}
+
+/* What ends the direction where nothing more comes. */
+static int end(struct flow *flow)
+{
+	struct nr_link *link = &flow->from->link;
+
+	/* Breaking ends receiving as the peer's end would. */
+	if (atomic_load(&flow->from->broken))
+		return -ECANCELED;
+	/* So does a reset of which the other direction is told as it sends. */
+	if (!atomic_load(&flow->other->finished) && link->ops->broke &&
+	    link->ops->broke(link))
+		return -ECONNRESET;
+	atomic_store(&flow->finished, true);
+	return naru_finish(flow->to);
+}
+
+/* One direction in whole messages, where an end of it keeps them apart. */
+static int carry_messages(struct flow *flow)
+{
+	uint64_t seen = atomic_load(&flow->other->carried);
+	struct naru_msg msg;
+	int err;
+
+	for (;;) {
+		err = naru_recv(flow->from, &msg);
+		if (err == -ETIMEDOUT && is_listening(flow, &seen))
+			continue;
+		/* Silence is the only end that datagrams have. */
+		if (err == 0 ||
+		    (err == -ETIMEDOUT && flow->from->link.keeps_messages))
+			return end(flow);
+		if (err < 0)
+			return err;
+		err = naru_send(flow->to, msg.data, msg.len);
+		/* Now and not with the wait for FROM, which would not tell us
+		 * where it fails. */
+		if (err == 0)
+			err = nr_output_flush(flow->to);
+		if (err < 0)
+			return err;
+		atomic_fetch_add(&flow->carried, msg.len);
+	}
+}
+
+/* One direction, until FROM's peer has finished. */
+static int carry(struct flow *flow)
+{
 	ssize_t got;
 	int err;
 
-	if (from->link.keeps_messages || to->link.keeps_messages)
-		return nr_datagram_carry(from, to);
-	nr_input_end_view(from);
+	if (flow->from->link.keeps_messages || flow->to->link.keeps_messages)
+		return carry_messages(flow);
+	nr_input_end_view(flow->from);
 	for (;;) {
-		size_t left = nr_input_left(from);
-
-		if (left > 0) {
-			err = naru_write(to, from->in.data + from->in.begin,
-			                 left);
-			/* Now and not with the wait for FROM, which would not
-			 * tell us where it fails. */
-			if (err == 0)
-				err = nr_output_flush(to);
-			if (err < 0)
-				return err;
-			nr_input_take(from, left);
-			atomic_fetch_add(&from->relayed, left);
-		}
-		wait = (struct nr_input_wait){NARU_TIMEOUT_IDLE, -1};
-		got = nr_input_more(from, NR_BUFFER_SIZE, &wait);
-		if (got == -ETIMEDOUT && is_listening(from, to, &seen))
-			continue;
-		/* Breaking ends receiving as the peer's end would. */
-		if (got == 0 && atomic_load(&from->broken))
-			return -ECANCELED;
-		if (got == 0)
-			return naru_finish(to);
-		if (got < 0)
-			return (int)got;
+		err = pass_buffer(flow);
+		if (err == 0 && flow->full >= FULL_MANY && can_splice(flow))
+			err = splice_bulk(flow);
+		if (err < 0)
+			return err;
+		got = receive(flow, NULL);
+		if (got <= 0)
+			return got < 0 ? (int)got : end(flow);
 	}
 }
 
@@ -66,9 +226,10 @@ static int carry(struct naru_conv *from, struct naru_conv *to)
  * A direction that breaks ends the other one, and both peers see a reset: an
  * orderly end would tell them that they have all there is.
  */
-static int carry_or_break(struct naru_conv *from, struct naru_conv *to)
+static int carry_or_break(struct flow *flow)
 {
-	int err = carry(from, to);
+	struct naru_conv *from = flow->from, *to = flow->to;
+	int err = carry(flow);
 
 	/* What the other direction's breaking led to is not what broke. */
 	if (err < 0 && (atomic_load(&from->broken) || atomic_load(&to->broken)))
@@ -80,29 +241,73 @@ static int carry_or_break(struct naru_conv *from, struct naru_conv *to)
 	return err;
 }
 
-static int carry_from(struct naru_conv *from, void *to)
+static int carry_there(struct naru_conv *from, void *flow)
 {
-	return carry_or_break(from, to);
+	(void)from;
+	return carry_or_break(flow);
 }
 
-int naru_relay(struct naru_conv *a, struct naru_conv *b)
+/* Both directions, to their ends. */
+static int carry_both(struct relay *relay)
 {
 	struct nr_strand *self = nr_strand_self();
 	struct nr_companion *companion;
 	int there, back, err;
 
-	if (!nr_conv_is(a) || !nr_conv_is(b) || a == b)
-		return -EINVAL;
-	err = nr_output_settle(self, a, NR_NEVER);
-	if (err == 0)
-		err = nr_companion_start(a, carry_from, b, &companion);
+	err = nr_companion_start(relay->there.from, carry_there, &relay->there,
+	                         &companion);
 	if (err != 0)
 		return err;
-	back = carry_or_break(b, a);
+	back = carry_or_break(&relay->back);
 	if (back == 0)
 		back = self->ops->wait(self, companion->strand, NR_NEVER);
 	if (back < 0)
 		nr_companion_cancel(companion);
 	there = nr_companion_join(companion);
 	return there < 0 && there != -ECANCELED ? there : back;
+}
+
+/* To whom A was carried, how much and how it ended. */
+static void report(const struct relay *relay, int64_t began, int result)
+{
+	const struct naru_conv *a = relay->there.from, *b = relay->there.to;
+	const struct nr_report *to = &a->settings->report;
+
+	nr_report(to, &(struct naru_event){
+			      .kind = NARU_EVENT_RELAY,
+			      .id = a->id,
+			      .result = result,
+			      .peer = &b->peer,
+			      .received = atomic_load(&relay->there.carried),
+			      .sent = atomic_load(&relay->back.carried),
+			      .duration_ms = (nr_now() - began) / NR_NS_PER_MS,
+		      });
+}
+
+int naru_relay(struct naru_conv *a, struct naru_conv *b)
+{
+	struct relay relay = {0};
+	int64_t began = nr_now();
+	int result;
+
+	if (!nr_conv_is(a) || !nr_conv_is(b) || a == b)
+		return -EINVAL;
+	result = nr_output_settle(nr_strand_self(), a, NR_NEVER);
+	if (result != 0)
+		return result;
+	relay.there = (struct flow){.relay = &relay,
+	                            .from = a,
+	                            .to = b,
+	                            .other = &relay.back,
+	                            .finished = b->out.finished};
+	relay.back = (struct flow){.relay = &relay,
+	                           .from = b,
+	                           .to = a,
+	                           .other = &relay.there,
+	                           .finished = a->out.finished};
+	nr_mutex_init(&relay.lock);
+	result = carry_both(&relay);
+	nr_mutex_fini(&relay.lock);
+	report(&relay, began, result);
+	return result;
 }

@@ -13,6 +13,7 @@
 #include "base/assert.h"
 #include "base/list.h"
 #include "base/time.h"
+#include "os/os_pipe.h"
 #include "os/os_poll.h"
 #include "os/os_socket.h"
 #include "os/os_time.h"
@@ -134,6 +135,66 @@ static ssize_t block_send(struct nr_io *io, struct nr_handle handle,
 	return sent;
 }
 
+/* How long one waits with a pipe in one's hand: opening one is a few calls. */
+#define PIPE_HELD (100 * NR_NS_PER_MS)
+
+static void block_give_back_pipe(struct nr_io *io, struct nr_pipe *pipe)
+{
+	(void)io;
+	nr_pipe_close(pipe);
+}
+
+/* Waits until FD is readable, for long without PIPE. */
+static int await_with_pipe(struct nr_io_block *block, int fd,
+                           struct nr_pipe *pipe, int64_t until)
+{
+	int64_t soon = nr_time_add(nr_now(), PIPE_HELD);
+	int err = wait_for(block, fd, POLLIN, nr_time_min(soon, until));
+
+	if (err == -ETIMEDOUT && soon < until) {
+		nr_pipe_close(pipe);
+		err = wait_for(block, fd, POLLIN, until);
+	}
+	return err;
+}
+
+static ssize_t block_splice_in(struct nr_io *io, struct nr_handle handle,
+                               struct nr_pipe *pipe, int64_t until)
+{
+	struct nr_io_block *block = block_of(io);
+	ssize_t got = -EAGAIN;
+	int err = look(block);
+
+	for (int i = 0; i < 2 && err == 0; i++) {
+		/* None is to be had now; bytes go without one as well. */
+		if (pipe->to < 0 && nr_pipe_open(pipe) < 0)
+			return 0;
+		got = nr_pipe_fill(pipe, handle.fd);
+		if (got != -EAGAIN)
+			return got;
+		if (i == 0)
+			err = await_with_pipe(block, handle.fd, pipe, until);
+	}
+	/* Where one was told to, something is there that cannot be moved. */
+	return err;
+}
+
+static ssize_t block_splice_out(struct nr_io *io, struct nr_handle handle,
+                                struct nr_pipe *pipe, int64_t until)
+{
+	struct nr_io_block *block = block_of(io);
+	ssize_t sent;
+	int err = look(block);
+
+	while (err == 0) {
+		sent = nr_pipe_empty(pipe, handle.fd);
+		if (sent != -EAGAIN)
+			return sent;
+		err = wait_for(block, handle.fd, POLLOUT, until);
+	}
+	return err;
+}
+
 static int block_sleep(struct nr_io *io, int64_t until)
 {
 	int err = wait_for(block_of(io), -1, 0, until);
@@ -201,6 +262,9 @@ const struct nr_io_ops nr_io_block_ops = {
 	.name = "block",
 	.recv = block_recv,
 	.send = block_send,
+	.splice_in = block_splice_in,
+	.splice_out = block_splice_out,
+	.give_back_pipe = block_give_back_pipe,
 	.connect = nr_io_connect,
 	.wait = block_wait,
 	.attempt = block_attempt,

@@ -5,11 +5,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/time.h"
 #include "os/os_socket.h"
 #include "os/os_time.h"
 
 /* Buffers that are kept for the next who needs one. */
 #define SPARE_MAX 256
+
+/* How long one looks before one sleeps, and of how many waits at least one is
+ * looked before: two to the power of this. */
+#define LOOK_NS    10000
+#define MISSED_MAX 6
 
 struct nr_buffer {
 	struct nr_buffer *next;
@@ -32,6 +38,33 @@ void nr_engine_fini(struct nr_engine *engine)
 		free(buffer);
 	}
 	free(engine->scratch);
+	while (engine->pipes_spare > 0)
+		nr_pipe_close(&engine->pipes[--engine->pipes_spare]);
+}
+
+int64_t nr_engine_look_until(struct nr_engine *engine, int64_t until)
+{
+	int64_t now;
+
+	if (until <= 0)
+		return 0;
+	if (engine->unlooked > 0) {
+		engine->unlooked--;
+		return 0;
+	}
+	now = nr_now();
+	return until <= now ? 0 : nr_time_min(until, now + LOOK_NS);
+}
+
+void nr_engine_looked(struct nr_engine *engine, bool seen)
+{
+	if (seen) {
+		engine->missed = 0;
+	} else {
+		if (engine->missed < MISSED_MAX)
+			engine->missed++;
+		engine->unlooked = 1u << engine->missed;
+	}
 }
 
 void nr_io_fiber_init(struct nr_io_fiber *fiber, struct nr_engine *engine)
@@ -100,6 +133,54 @@ char *nr_engine_scratch(struct nr_io *io)
 	if (!engine->scratch)
 		engine->scratch = malloc(NR_SCRATCH_SIZE);
 	return engine->scratch;
+}
+
+static int take_pipe(struct nr_engine *engine, struct nr_pipe *ret_pipe)
+{
+	int err;
+
+	if (engine->pipes_spare > 0) {
+		*ret_pipe = engine->pipes[--engine->pipes_spare];
+		return 0;
+	}
+	if (engine->pipes_open == NR_PIPES_MAX)
+		return -EMFILE;
+	err = nr_pipe_open(ret_pipe);
+	if (err == 0)
+		engine->pipes_open++;
+	return err;
+}
+
+static void put_pipe(struct nr_engine *engine, struct nr_pipe *pipe)
+{
+	if (pipe->to < 0)
+		return;
+	if (pipe->held == 0 && engine->pipes_spare < NR_PIPES_SPARE) {
+		engine->pipes[engine->pipes_spare++] = *pipe;
+		*pipe = NR_PIPE_NONE;
+	} else {
+		nr_pipe_close(pipe);
+		engine->pipes_open--;
+	}
+}
+
+void nr_engine_give_back_pipe(struct nr_io *io, struct nr_pipe *pipe)
+{
+	put_pipe(nr_io_fiber_of(io)->engine, pipe);
+}
+
+ssize_t nr_engine_try_splice_in(struct nr_engine *engine, int fd,
+                                struct nr_pipe *pipe)
+{
+	ssize_t got;
+
+	/* None is to be had now; bytes go without one as well. */
+	if (pipe->to < 0 && take_pipe(engine, pipe) < 0)
+		return 0;
+	got = nr_pipe_fill(pipe, fd);
+	if (got <= 0)
+		put_pipe(engine, pipe);
+	return got;
 }
 
 ssize_t nr_engine_try_recv(struct nr_engine *engine, int fd,

@@ -19,6 +19,7 @@
 
 #include "io/io.h"
 #include "io/loop.h"
+#include "os/os_pipe.h"
 
 struct nr_engine;
 
@@ -71,7 +72,8 @@ struct nr_engine_ops {
 	int (*attend)(struct nr_engine *engine, struct nr_loop *loop);
 
 	/* Tells the kernel what is wanted, waits until something is over or
-	 * UNTIL has come, and wakes whom it concerns. 0 or -errno. */
+	 * UNTIL has come, and wakes whom it concerns. It may look for a while
+	 * before it waits (nr_engine_look_until()). 0 or -errno. */
 	int (*turn)(struct nr_engine *engine, int64_t until);
 
 	/* Ends the wait of turn(), now or the next time. Any thread. */
@@ -83,14 +85,23 @@ struct nr_engine_ops {
 
 struct nr_buffer;
 
+/* Pipes that the fibers of a thread may fill at a time, and how many are kept
+ * open for the next. */
+#define NR_PIPES_MAX   128
+#define NR_PIPES_SPARE 8
+
 /* What engines have in common; each begins with it. */
 struct nr_engine {
 	const struct nr_engine_ops *ops;
 	const struct nr_parking *parking;
 	int64_t now;             /* when the last turn was over */
+	unsigned missed;         /* looks in a row that saw nothing */
+	unsigned unlooked;       /* waits that come before the next look */
 	struct nr_buffer *spare; /* buffers, the last one used first */
 	unsigned spare_count;
 	char *scratch; /* or null */
+	struct nr_pipe pipes[NR_PIPES_SPARE]; /* empty ones */
+	unsigned pipes_spare, pipes_open;
 };
 
 extern const struct nr_engine_ops nr_engine_epoll;
@@ -99,6 +110,17 @@ extern const struct nr_engine_ops nr_engine_uring;
 void nr_engine_init(struct nr_engine *engine, const struct nr_engine_ops *ops,
                     const struct nr_parking *parking);
 void nr_engine_fini(struct nr_engine *engine);
+
+/*
+ * Before turn() lets its thread sleep until UNTIL, it may look for a few
+ * microseconds whether something comes: going to sleep and being woken take
+ * that long as well, and whoever was just answered often has the next word at
+ * once. Where looking has been in vain, it is done ever more seldom.
+ *
+ * Until when to look, or 0 for not at all; and whether something was seen.
+ */
+int64_t nr_engine_look_until(struct nr_engine *engine, int64_t until);
+void nr_engine_looked(struct nr_engine *engine, bool seen);
 
 /* The waiter of a fiber. */
 void nr_io_fiber_init(struct nr_io_fiber *fiber, struct nr_engine *engine);
@@ -121,6 +143,12 @@ void nr_engine_put_buffer(struct nr_engine *engine, char *data);
 /* Receives at once, into a buffer that is lent where the caller has none. */
 ssize_t nr_engine_try_recv(struct nr_engine *engine, int fd,
                            struct nr_span *into);
+
+/* Moves to PIPE, which is not open or holds nothing, what is there at once.
+ * Where that is nothing, it is not open afterwards. */
+ssize_t nr_engine_try_splice_in(struct nr_engine *engine, int fd,
+                                struct nr_pipe *pipe);
+void nr_engine_give_back_pipe(struct nr_io *io, struct nr_pipe *pipe);
 
 /* How many calls may go on without waiting before the others have their turn:
  * so many buffers of small messages are work for a good part of a

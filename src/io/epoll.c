@@ -225,6 +225,74 @@ static ssize_t epoll_send(struct nr_io *io, struct nr_handle handle,
 	}
 }
 
+/* Moves to PIPE what is there, and notes whether that was all. */
+static ssize_t take_in(struct epoll_engine *epoll, struct nr_handle handle,
+                       struct nr_pipe *pipe)
+{
+	ssize_t got = nr_engine_try_splice_in(&epoll->engine, handle.fd, pipe);
+	struct entry *entry = entry_of(epoll, handle);
+
+	/* A pipe may be full before the socket is drained. */
+	if (entry)
+		entry->may_read = entry->over || got != -EAGAIN;
+	return got;
+}
+
+static ssize_t epoll_splice_in(struct nr_io *io, struct nr_handle handle,
+                               struct nr_pipe *pipe, int64_t until)
+{
+	struct nr_io_fiber *self = nr_io_fiber_of(io);
+	struct epoll_engine *epoll = epoll_of(self->engine);
+	int err = self->cancelled ? -ECANCELED : nr_engine_go_on(self);
+	ssize_t got;
+
+	if (err < 0)
+		return err;
+	got = take_in(epoll, handle, pipe);
+	if (got != -EAGAIN)
+		return got;
+	if (until <= epoll->engine.now)
+		return -ETIMEDOUT;
+	err = add(epoll, handle);
+	if (err == 0)
+		err = await(epoll, self, handle, NR_READABLE, until);
+	if (err < 0 && err != -ETIMEDOUT)
+		return err;
+	got = take_in(epoll, handle, pipe);
+	/* Something is there that cannot be moved so, or nothing at all. */
+	return got == -EAGAIN ? err : got;
+}
+
+static ssize_t epoll_splice_out(struct nr_io *io, struct nr_handle handle,
+                                struct nr_pipe *pipe, int64_t until)
+{
+	struct nr_io_fiber *self = nr_io_fiber_of(io);
+	struct epoll_engine *epoll = epoll_of(self->engine);
+	int err = nr_engine_go_on(self);
+	struct entry *entry;
+	ssize_t sent;
+
+	while (err == 0) {
+		entry = entry_of(epoll, handle);
+		/* As in epoll_send(). */
+		if (entry)
+			entry->may_write = false;
+		sent = nr_pipe_empty(pipe, handle.fd);
+		if (entry)
+			entry->was_full = sent == -EAGAIN;
+		if (sent != -EAGAIN)
+			return sent;
+		if (until <= epoll->engine.now)
+			return -ETIMEDOUT;
+		err = add(epoll, handle);
+		if (err == 0)
+			err = await(epoll, self, handle, NR_WRITABLE, until);
+		if (err == 0)
+			epoll->table[handle.fd].was_full = false;
+	}
+	return err;
+}
+
 /* Waits for what is waited for but once in a while: it is added for as long. */
 static int await_once(struct epoll_engine *epoll, struct nr_io_fiber *self,
                       int fd, enum nr_readiness what, int64_t until)
@@ -413,9 +481,17 @@ static int epoll_turn(struct nr_engine *engine, int64_t until)
 {
 	struct epoll_engine *epoll = epoll_of(engine);
 	struct epoll_event events[BATCH];
-	int ready = nr_watch_events(epoll->watch, events, BATCH, until);
-	int err = 0;
+	int64_t look = nr_engine_look_until(engine, until);
+	int ready = 0, err = 0;
 
+	if (look) {
+		do
+			ready = nr_watch_events(epoll->watch, events, BATCH, 0);
+		while (ready == 0 && nr_now() < look);
+		nr_engine_looked(engine, ready != 0);
+	}
+	if (ready == 0)
+		ready = nr_watch_events(epoll->watch, events, BATCH, until);
 	engine->now = nr_now();
 	for (int i = 0; i < ready && err == 0; i++) {
 		if (i + AHEAD < ready)
@@ -468,6 +544,9 @@ static const struct nr_io_ops epoll_io = {
 	.name = "epoll",
 	.recv = epoll_recv,
 	.send = epoll_send,
+	.splice_in = epoll_splice_in,
+	.splice_out = epoll_splice_out,
+	.give_back_pipe = nr_engine_give_back_pipe,
 	.connect = nr_io_connect,
 	.wait = epoll_wait_for,
 	.attempt = epoll_attempt,

@@ -26,6 +26,7 @@
 
 struct naru_addr;
 struct nr_io;
+struct nr_pipe;
 
 /* Where received bytes go: the caller's own memory, or, with DATA null, a
  * buffer that the waiter lends once bytes are there, so that nothing is held
@@ -85,6 +86,23 @@ struct nr_io_ops {
 	/* Sends at least one byte of IOV, as many as the kernel takes. */
 	ssize_t (*send)(struct nr_io *io, struct nr_handle handle,
 	                const struct iovec *iov, int count, int64_t until);
+
+	/* Moves bytes from a socket, which must not block, to PIPE, which holds
+	 * none: how many. PIPE is opened where it is not open; while this
+	 * waits for long it is not. 0 where recv() is to be asked: at the
+	 * peer's end, where no pipe is to be had, and where there is what
+	 * cannot be moved so. */
+	ssize_t (*splice_in)(struct nr_io *io, struct nr_handle handle,
+	                     struct nr_pipe *pipe, int64_t until);
+
+	/* Moves at least one byte of PIPE to a socket that must not block, as
+	 * many as the kernel takes. */
+	ssize_t (*splice_out)(struct nr_io *io, struct nr_handle handle,
+	                      struct nr_pipe *pipe, int64_t until);
+
+	/* Takes back a pipe of splice_in(), which is not open then; with what
+	 * it holds, if anything. */
+	void (*give_back_pipe)(struct nr_io *io, struct nr_pipe *pipe);
 
 	/* Connects a socket; 0 when the connection stands. */
 	int (*connect)(struct nr_io *io, struct nr_handle handle,

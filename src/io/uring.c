@@ -186,6 +186,22 @@ static void close_lent(struct uring_engine *uring)
 
 /* Waiting. */
 
+/* Waits until FD is ready, by an operation of the ring. */
+static int poll_once(struct uring_engine *uring, struct nr_io_fiber *self,
+                     int fd, enum nr_readiness what, int64_t until)
+{
+	const unsigned events = what == NR_READABLE ? POLLIN : POLLOUT;
+	int ready;
+
+	do {
+		struct io_uring_sqe *sqe = next_sqe(uring);
+
+		io_uring_prep_poll_add(sqe, fd, events);
+		ready = operate(uring, self, sqe, until);
+	} while (ready == -EAGAIN);
+	return ready < 0 ? ready : 0;
+}
+
 /* Receives into a buffer that the kernel takes when bytes have come. */
 static ssize_t recv_lent(struct uring_engine *uring, struct nr_io_fiber *self,
                          int fd, struct nr_span *into, int64_t until)
@@ -241,27 +257,19 @@ static ssize_t uring_recv(struct nr_io *io, struct nr_handle handle,
 	}
 	if (got == -EAGAIN && until <= uring->engine.now)
 		return -ETIMEDOUT;
-	while (got == -EAGAIN)
+	while (got == -EAGAIN) {
 		got = into->data
 		              ? recv_own(uring, self, handle.fd, into, until)
 		              : recv_lent(uring, self, handle.fd, into, until);
+		/* In a socket that does not block, an operation does not wait
+		 * either. */
+		err = got == -EAGAIN ? poll_once(uring, self, handle.fd,
+		                                 NR_READABLE, until)
+		                     : 0;
+		if (err < 0)
+			return err;
+	}
 	return got;
-}
-
-/* Waits until FD is ready, by an operation of the ring. */
-static int poll_once(struct uring_engine *uring, struct nr_io_fiber *self,
-                     int fd, enum nr_readiness what, int64_t until)
-{
-	const unsigned events = what == NR_READABLE ? POLLIN : POLLOUT;
-	int ready;
-
-	do {
-		struct io_uring_sqe *sqe = next_sqe(uring);
-
-		io_uring_prep_poll_add(sqe, fd, events);
-		ready = operate(uring, self, sqe, until);
-	} while (ready == -EAGAIN);
-	return ready < 0 ? ready : 0;
 }
 
 static int uring_wait(struct nr_io *io, struct nr_handle handle,
@@ -328,6 +336,50 @@ static ssize_t uring_send(struct nr_io *io, struct nr_handle handle,
 			return err;
 	}
 	return sent;
+}
+
+/* Not by an operation of the ring, which a thread of the kernel's own would
+ * work on: that is slower than the call. */
+static ssize_t uring_splice_in(struct nr_io *io, struct nr_handle handle,
+                               struct nr_pipe *pipe, int64_t until)
+{
+	struct nr_io_fiber *self = nr_io_fiber_of(io);
+	struct uring_engine *uring = uring_of(self->engine);
+	int err = self->cancelled ? -ECANCELED : nr_engine_go_on(self);
+	ssize_t got;
+
+	if (err < 0)
+		return err;
+	got = nr_engine_try_splice_in(&uring->engine, handle.fd, pipe);
+	if (got != -EAGAIN)
+		return got;
+	if (until <= uring->engine.now)
+		return -ETIMEDOUT;
+	err = poll_once(uring, self, handle.fd, NR_READABLE, until);
+	if (err < 0)
+		return err;
+	got = nr_engine_try_splice_in(&uring->engine, handle.fd, pipe);
+	/* Something is there that cannot be moved so. */
+	return got == -EAGAIN ? 0 : got;
+}
+
+static ssize_t uring_splice_out(struct nr_io *io, struct nr_handle handle,
+                                struct nr_pipe *pipe, int64_t until)
+{
+	struct nr_io_fiber *self = nr_io_fiber_of(io);
+	struct uring_engine *uring = uring_of(self->engine);
+	int err = nr_engine_go_on(self);
+	ssize_t sent;
+
+	while (err == 0) {
+		sent = nr_pipe_empty(pipe, handle.fd);
+		if (sent != -EAGAIN)
+			return sent;
+		if (until <= uring->engine.now)
+			return -ETIMEDOUT;
+		err = poll_once(uring, self, handle.fd, NR_WRITABLE, until);
+	}
+	return err;
 }
 
 /* Turns. */
@@ -428,13 +480,30 @@ static int enter(struct uring_engine *uring, int64_t until)
 	return err == -ETIME ? 0 : err;
 }
 
+/* The same, after a look whether something comes. */
+static int look_and_enter(struct uring_engine *uring, int64_t until)
+{
+	int64_t look = nr_engine_look_until(&uring->engine, until);
+	bool seen = false;
+	int err = 0;
+
+	if (look == 0)
+		return enter(uring, until);
+	do {
+		err = enter(uring, 0);
+		seen = err < 0 || io_uring_cq_ready(&uring->ring) > 0;
+	} while (!seen && nr_now() < look);
+	nr_engine_looked(&uring->engine, seen);
+	return seen ? err : enter(uring, until);
+}
+
 static int uring_turn(struct nr_engine *engine, int64_t until)
 {
 	struct uring_engine *uring = uring_of(engine);
 	struct io_uring_cqe *cqe;
 	unsigned head, count = 0;
 	bool loop = false;
-	int err = enter(uring, until);
+	int err = look_and_enter(uring, until);
 
 	engine->now = nr_now();
 	/* -EBUSY: completions that the kernel keeps for want of room come
@@ -538,6 +607,9 @@ static const struct nr_io_ops uring_io = {
 	.name = "uring",
 	.recv = uring_recv,
 	.send = uring_send,
+	.splice_in = uring_splice_in,
+	.splice_out = uring_splice_out,
+	.give_back_pipe = nr_engine_give_back_pipe,
 	.connect = nr_io_connect,
 	.wait = uring_wait,
 	.attempt = uring_attempt,

@@ -92,6 +92,31 @@ static int await_late(struct nr_link *link, struct nr_io *io, int64_t until)
 	return 0;
 }
 
+static ssize_t stream_splice_in(struct nr_link *link, struct nr_io *io,
+                                struct nr_pipe *pipe, int64_t until)
+{
+	return io->ops->splice_in(io, handle_of(link), pipe, until);
+}
+
+static ssize_t stream_splice_out(struct nr_link *link, struct nr_io *io,
+                                 struct nr_pipe *pipe, int64_t until)
+{
+	return io->ops->splice_out(io, handle_of(link), pipe, until);
+}
+
+static int stream_splicing(struct nr_link *link, bool on)
+{
+	return nr_socket_set_blocking(link->fd, !on);
+}
+
+/* After a peer's end the connection is still open for us, but for a reset. */
+static bool stream_broke(struct nr_link *link)
+{
+	struct nr_tcp_info info;
+
+	return nr_socket_tcp_info(link->fd, &info) == 0 && info.closed;
+}
+
 static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 {
 	int err = link->late ? await_late(link, io, until) : 0;
@@ -142,6 +167,10 @@ bool nr_transport_is_stream(const struct nr_transport *transport)
 const struct nr_link_ops nr_stream_link = {
 	.recv = stream_recv,
 	.send = stream_send,
+	.splice_in = stream_splice_in,
+	.splice_out = stream_splice_out,
+	.splicing = stream_splicing,
+	.broke = stream_broke,
 	.finish = stream_finish,
 	.abort = stream_abort,
 	.acknowledged = stream_acknowledged,

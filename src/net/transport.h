@@ -28,6 +28,20 @@ struct nr_link_ops {
 	ssize_t (*send)(struct nr_link *link, struct nr_io *io,
 	                const struct iovec *iov, int count, int64_t until);
 
+	/* As in io/io.h; all three null where what the socket carries is not
+	 * what the conversation receives and sends. Between the first call
+	 * and the last one, splicing() has the socket not block. */
+	ssize_t (*splice_in)(struct nr_link *link, struct nr_io *io,
+	                     struct nr_pipe *pipe, int64_t until);
+	ssize_t (*splice_out)(struct nr_link *link, struct nr_io *io,
+	                      struct nr_pipe *pipe, int64_t until);
+	int (*splicing)(struct nr_link *link, bool on);
+
+	/* Whether what looks like the peer's end is a break, of which only one
+	 * of those who wait was told; where we have not finished ourselves.
+	 * Null where that does not happen. */
+	bool (*broke)(struct nr_link *link);
+
 	/* Says that no more will be sent. */
 	int (*finish)(struct nr_link *link, struct nr_io *io, int64_t until);
 

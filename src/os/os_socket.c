@@ -47,19 +47,19 @@ int nr_socket_bind(int fd, const struct naru_addr *addr)
 	return result(bind(fd, &addr->as.any, addr->len));
 }
 
-static int set_nonblocking(int fd, bool on)
+int nr_socket_set_blocking(int fd, bool on)
 {
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0)
 		return -errno;
-	flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+	flags = on ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
 	return result(fcntl(fd, F_SETFL, flags));
 }
 
 int nr_socket_listen(int fd, unsigned backlog)
 {
-	int err = set_nonblocking(fd, true);
+	int err = nr_socket_set_blocking(fd, false);
 
 	if (err < 0)
 		return err;
@@ -87,7 +87,7 @@ int nr_socket_accept(int fd, struct naru_addr *ret_peer)
 
 int nr_socket_connect(int fd, const struct naru_addr *addr)
 {
-	int err = set_nonblocking(fd, true), undone;
+	int err = nr_socket_set_blocking(fd, false), undone;
 
 	if (err < 0)
 		return err;
@@ -95,7 +95,7 @@ int nr_socket_connect(int fd, const struct naru_addr *addr)
 	/* An interrupted connect goes on by itself, as a nonblocking one. */
 	if (err == -EINTR)
 		err = -EINPROGRESS;
-	undone = set_nonblocking(fd, false);
+	undone = nr_socket_set_blocking(fd, true);
 	return undone < 0 ? undone : err;
 }
 
@@ -311,6 +311,7 @@ int nr_socket_tcp_info(int fd, struct nr_tcp_info *ret_info)
 		return -errno;
 	*ret_info = (struct nr_tcp_info){
 		.state = tcp_state(info.tcpi_state),
+		.closed = info.tcpi_state == TCP_CLOSE,
 		.acked = info.tcpi_bytes_acked,
 		.received = info.tcpi_bytes_received,
 		.written = info.tcpi_bytes_sent - info.tcpi_bytes_retrans +

@@ -48,6 +48,10 @@ ssize_t nr_socket_peek(int fd, void *buf, size_t len);
  * Never raises SIGPIPE. */
 ssize_t nr_socket_send(int fd, const struct iovec *iov, int count);
 
+/* Whether calls that cannot say MSG_DONTWAIT wait in FD, as they do at first.
+ */
+int nr_socket_set_blocking(int fd, bool on);
+
 /* Says that no more will be sent: shutdown(SHUT_WR). */
 int nr_socket_finish(int fd);
 
@@ -85,6 +89,7 @@ void nr_socket_knock(int fd);
 /* What TCP knows of a socket. */
 struct nr_tcp_info {
 	const char *state; /* as RFC 9293 names it, "ESTABLISHED" */
+	bool closed;       /* it is over both ways: also where it was reset */
 	unsigned queued;   /* of a listener: how many wait to be accepted */
 	unsigned backlog;  /* of a listener: how many may */
 	uint64_t acked;    /* bytes that the peer has acknowledged */

@@ -60,6 +60,7 @@ extern const struct conformance_list breaks_list;
 extern const struct conformance_list late_list;
 extern const struct conformance_list backlog_list;
 extern const struct conformance_list strands_list;
+extern const struct conformance_list relays_list;
 extern const struct conformance_list cancel_list;
 extern const struct conformance_list chat_list;
 extern const struct conformance_list sharing_list;

@@ -168,6 +168,7 @@ WRAP(int, madvise, (void *memory, size_t size, int advice),
 WRAP(int, mincore, (void *memory, size_t size, unsigned char *pages),
      (memory, size, pages))
 WRAP(int, mprotect, (void *memory, size_t size, int how), (memory, size, how))
+WRAP(int, pipe2, (int ret_fds[2], int flags), (ret_fds, flags))
 WRAP(int, poll, (struct pollfd * fds, nfds_t count, int timeout),
      (fds, count, timeout))
 WRAP(int, ppoll,
@@ -183,6 +184,10 @@ WRAP(int, socket, (int family, int type, int protocol),
      (family, type, protocol))
 WRAP(int, socketpair, (int family, int type, int protocol, int *ret_fds),
      (family, type, protocol, ret_fds))
+WRAP(ssize_t, splice,
+     (int from, off64_t *from_at, int to, off64_t *to_at, size_t len,
+      unsigned flags),
+     (from, from_at, to, to_at, len, flags))
 WRAP(int, timerfd_create, (int clock, int flags), (clock, flags))
 WRAP(int, timerfd_gettime, (int fd, struct itimerspec *spec), (fd, spec))
 WRAP(int, timerfd_settime,

@@ -53,6 +53,7 @@
 	X(mmap64, ENOMEM)                                                      \
 	X(mprotect, ENOMEM)                                                    \
 	X(open64, EMFILE, EACCES)                                              \
+	X(pipe2, EMFILE, ENOMEM)                                               \
 	X(poll, EINTR, ENOMEM)                                                 \
 	X(posix_spawnp, EAGAIN, ENOENT)                                        \
 	X(ppoll, EINTR, ENOMEM)                                                \
@@ -67,6 +68,7 @@
 	X(shutdown, ENOTCONN)                                                  \
 	X(socket, EMFILE, ENOBUFS, EAFNOSUPPORT)                               \
 	X(socketpair, EMFILE, ENOMEM)                                          \
+	X(splice, EINTR, EINVAL, ENOMEM, ECONNRESET, EPIPE)                    \
 	X(syscall, EMFILE, ENOSYS)                                             \
 	X(timerfd_create, EMFILE)                                              \
 	X(timerfd_gettime, EINVAL)                                             \

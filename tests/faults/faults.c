@@ -158,8 +158,8 @@ static bool gave_up(const struct run *run)
 	       atomic_load(&scenario->begun) == 0;
 }
 
-/* An interruption, or a call that has nothing to do just now, is nobody's
- * loss. */
+/* An interruption, a call that has nothing to do just now, or a pipe that is
+ * not to be had, is nobody's loss. */
 static bool is_harmless(void)
 {
 	int error = atomic_load(&faults->fired_error);
@@ -168,7 +168,7 @@ static bool is_harmless(void)
 	return call != CALL_fork && call != CALL_pthread_create &&
 	       call != CALL_posix_spawnp && call != CALL_mincore &&
 	       (error == EINTR || error == EAGAIN || error == EBUSY ||
-	        call == CALL_accept4);
+	        call == CALL_accept4 || call == CALL_pipe2);
 }
 
 static void judge_process(struct run *run)

@@ -50,6 +50,11 @@ void shared_report(const struct naru_event *event, void *arg)
 		atomic_store(&shared->begin_named, event->local && event->peer);
 	} else if (event->kind == NARU_EVENT_END) {
 		report_end(event);
+	} else if (event->kind == NARU_EVENT_RELAY) {
+		atomic_store(&shared->relay_received,
+		             (long long)event->received);
+		atomic_store(&shared->relay_sent, (long long)event->sent);
+		atomic_store(&shared->relay_result, event->result);
 	} else if (event->kind == NARU_EVENT_LISTEN) {
 		atomic_store(&shared->listen_backlog, (int)event->backlog);
 	} else if (event->kind == NARU_EVENT_PAUSE) {

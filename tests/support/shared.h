@@ -69,6 +69,9 @@ struct shared {
 	atomic_llong end_duration_ms;
 	atomic_int end_result;
 	atomic_int end_named;
+	atomic_llong relay_received;
+	atomic_llong relay_sent;
+	atomic_int relay_result;
 	atomic_int listen_backlog;
 	atomic_int pause_result;
 	atomic_llong stall_id;

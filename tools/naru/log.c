@@ -540,6 +540,23 @@ static void show_dropped(const struct nr_tool_log *log,
 	            nr_tool_addr_text(local, event->local), event->dropped);
 }
 
+static void show_relay(const struct nr_tool_log *log,
+                       const struct naru_event *event)
+{
+	char peer[NARU_ADDR_TEXT], time[NR_TOOL_DURATION_TEXT];
+
+	if (log->verbosity < NR_TOOL_LOG_CONVERSATIONS)
+		return;
+	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
+	            "conversation %" PRIu64 ": relayed %" PRIu64
+	            " bytes to %s and %" PRIu64 " back in %s%s%s",
+	            event->id, event->received,
+	            nr_tool_addr_text(peer, event->peer), event->sent,
+	            nr_tool_duration_text(time, event->duration_ms),
+	            event->result < 0 ? ": " : "",
+	            event->result < 0 ? naru_strerror(event->result) : "");
+}
+
 void nr_tool_log_event(const struct naru_event *event, void *arg)
 {
 	struct nr_tool_log *log = arg;
@@ -596,6 +613,9 @@ void nr_tool_log_event(const struct naru_event *event, void *arg)
 		return;
 	case NARU_EVENT_DROPPED:
 		show_dropped(log, event);
+		return;
+	case NARU_EVENT_RELAY:
+		show_relay(log, event);
 		return;
 	case NARU_EVENT_WAITER: /* for the line that says who is ready */
 		return;
