@@ -54,14 +54,14 @@ struct naru_dial_options {
 	                             250 */
 	int64_t keepalive_ms;     /* as in naru_options */
 	int64_t user_timeout_ms;  /* as in naru_options */
-	struct naru_conv *announce_for; /* whose peer and local address are
-	                                   announced, as far as the version has
-	                                   a form for them: the first has none
-	                                   for unix sockets. Null where the
-	                                   caller speaks for itself */
-	const struct naru_tls *tls;     /* of tls:// endpoints, and of
-	                                   naru_start_tls(); the defaults */
-	int64_t handshake_ms;           /* of TLS; 10 seconds */
+	struct naru_conv *announce_for;     /* whose peer and local address are
+	                                       announced, as far as the version has
+	                                       a form for them: the first has none
+	                                       for unix sockets. Null where the
+	                                       caller speaks for itself */
+	const struct naru_tls *tls;         /* of tls:// endpoints, and of
+	                                       naru_start_tls(); the defaults */
+	int64_t handshake_ms;               /* of TLS; 10 seconds */
 	const struct naru_framing *framing; /* of the conversation at first,
 	                                       copied; lines */
 };

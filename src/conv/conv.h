@@ -28,11 +28,11 @@
 struct nr_settings {
 	int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
 	size_t memory_limit;
-	struct nr_framing framing;  /* that they begin with */
-	int64_t idle_datagram;      /* NARU_TIMEOUT_IDLE over datagrams */
-	int64_t handshake;          /* in nanoseconds */
-	struct nr_tls *tls;         /* of TLS, or null */
-	const char *host;           /* that was dialled, or null */
+	struct nr_framing framing; /* that they begin with */
+	int64_t idle_datagram;     /* NARU_TIMEOUT_IDLE over datagrams */
+	int64_t handshake;         /* in nanoseconds */
+	struct nr_tls *tls;        /* of TLS, or null */
+	const char *host;          /* that was dialled, or null */
 	unsigned port;
 	struct nr_proxies *proxies; /* who sends PROXY headers, or null */
 	struct nr_report report;

@@ -96,7 +96,7 @@ struct nr_engine {
 	int64_t now;             /* when the last turn was over */
 	struct nr_buffer *spare; /* buffers, the last one used first */
 	unsigned spare_count;
-	char *scratch; /* or null */
+	char *scratch;                        /* or null */
 	struct nr_pipe pipes[NR_PIPES_SPARE]; /* empty ones */
 	unsigned pipes_spare, pipes_open;
 };

@@ -49,7 +49,7 @@ struct naru_server {
 	struct naru_options options;
 	struct nr_settings settings;
 	struct naru_framing framing; /* that options.framing points to */
-	struct nr_tuning tuning; /* of its listeners */
+	struct nr_tuning tuning;     /* of its listeners */
 	const struct nr_model_ops *ops;
 	struct nr_model *model;
 	struct nr_host host;
