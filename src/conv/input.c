@@ -93,7 +93,8 @@ int nr_input_reserve(struct naru_conv *conv, size_t need)
 	struct nr_input *in = &conv->in;
 
 	nr_assert(in->viewed == 0);
-	if (!in->data || in->size >= need)
+	/* By less it grows when it is full, twice as large each time. */
+	if (!in->data || need / 2 <= in->size)
 		return 0;
 	return move_over(in, nr_strand_self()->io, need);
 }

@@ -125,7 +125,7 @@ static const struct bad {
 	{"tcp://host/path", 11, "part of a host name"},
 	{"ho\x01st", 3, "part of a host name"},
 	{"tcp:host", 5, "port number is missing"},
-	{"udp://host", 1, "no such transport"},
+	{"sctp://host", 1, "no such transport"},
 	{"TCP://host", 1, "no such transport"},
 	{"/run/x", 1, "behind unix:"},
 	{"unix:", 6, "path is missing"},
