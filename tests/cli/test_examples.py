@@ -439,6 +439,127 @@ def test_models_bad_endpoint_is_refused():
     bad_endpoint_is_refused('04-models')
 
 
+def redis(server, *args):
+    """What redis-cli says; it asks the server of a kv."""
+    if not shutil.which('redis-cli'):
+        raise Skip('no redis-cli')
+    return subprocess.run(
+        ['redis-cli', '-h', '127.0.0.1', '-p', str(server.port), *args],
+        timeout=PATIENCE, capture_output=True, check=True).stdout
+
+
+def array(*words):
+    """A command as an array."""
+    return b'*%d\r\n' % len(words) + b''.join(
+        b'$%d\r\n%s\r\n' % (len(word), word) for word in words)
+
+
+def kv_answers(server):
+    with server.connect() as peer:
+        assert peer.ask(b'PING') == b'+PONG\r\n'
+
+
+def test_kv_redis_cli_gets_answers():
+    with serve_quietly('08-kv') as server:
+        for args, answer in (
+                (('PING',), 'PONG'), (('ping', 'a b'), 'a b'),
+                (('ECHO', 'x y'), 'x y'), (('GET', 'n'), ''),
+                (('SET', 'n', '41'), 'OK'), (('INCR', 'n'), '42'),
+                (('GET', 'n'), '42'), (('INCR', 'new'), '1'),
+                (('SET', 'text', 'a\r\nb'), 'OK'), (('GET', 'text'), 'a\r\nb'),
+                (('INCR', 'text'), 'ERR no number that can grow\n'),
+                (('EXISTS', 'n', 'text', 'none'), '2'),
+                (('DEL', 'n', 'text', 'none'), '2'), (('GET', 'n'), ''),
+                (('CONFIG', 'GET', 'save'), 'save\n'),
+                (('COMMAND',), ''), (('SET', 'n', ''), 'OK'),
+                (('GET', 'n'), '')):
+            assert redis(server, *args) == answer.encode() + b'\n', args
+        assert redis(server, 'NONSENSE').startswith(b'ERR ')
+        assert redis(server, 'SET', 'n').startswith(b'ERR ')
+
+
+def test_kv_redis_benchmark_sees_no_errors():
+    if not shutil.which('redis-benchmark'):
+        raise Skip('no redis-benchmark')
+    with serve_quietly('08-kv') as server:
+        for more in ((), ('-P', '16'),
+                     ('-P', '16', '-r', '1000', '-d', '3000')):
+            done = subprocess.run(
+                ['redis-benchmark', '-h', '127.0.0.1', '-p', str(server.port),
+                 '-t', 'ping,set,get,incr', '-n', '2000', '-c', '20', '-q',
+                 *more],
+                timeout=PATIENCE, capture_output=True, check=False)
+            said = done.stdout + done.stderr
+            assert done.returncode == 0, said
+            assert said.count(b'requests per second') == 5, said
+            assert b'rror' not in said and b'WARNING' not in said, said
+        kv_answers(server)
+
+
+def test_kv_forms_may_be_mixed_and_torn():
+    asked = (b'SET x 1\r\n\r\nset y  2\n' + array(b'GET', b'x') +
+             array(b'SET', b'z', b'\0\r\n*1\r\n') + b'INCR y\r\n' +
+             array(b'GET', b'z') + b'EXISTS x y z none\r\n*0\r\nPING\r\n')
+    answers = (b'+OK\r\n+OK\r\n$1\r\n1\r\n+OK\r\n:3\r\n'
+               b'$7\r\n\0\r\n*1\r\n\r\n:3\r\n+PONG\r\n')
+    with serve_quietly('08-kv') as server:
+        for size in (len(asked), 1, 7):
+            with server.connect() as peer:
+                for at in range(0, len(asked), size):
+                    peer.send(asked[at:at + size])
+                peer.finish()
+                assert peer.rest() == answers, size
+            assert redis(server, 'DEL', 'x', 'y', 'z') == b'3\n'
+
+
+def test_kv_clients_share_the_table():
+    with serve_quietly('08-kv') as server:
+        with server.connect() as one, server.connect() as other:
+            assert one.ask(b'SET shared yes') == b'+OK\r\n'
+            assert other.ask(b'GET shared') == b'$3\r\n'
+            assert other.line() == b'yes\r\n'
+
+
+def test_kv_limits_are_exact_and_told():
+    with serve_quietly('08-kv') as server:
+        largest = b'v' * (16384 - 4)
+        with server.connect() as peer:
+            peer.send(array(b'SET', b'k', largest))
+            assert peer.line() == b'+OK\r\n'
+            assert peer.ask(b'GET k') == b'$16380\r\n'
+            assert peer.line() == largest + b'\r\n'
+            peer.send(array(b'SET', b'k', largest + b'v'))
+            assert peer.line() == b'-ERR the message is over the limit\r\n'
+            assert peer.rest() == b''
+        for wrong in (b'*65\r\n', b'*1\r\n$99999999999999999999\r\n',
+                      b'x ' * 65 + b'\r\n', b'x' * 16385):
+            with server.connect() as peer:
+                peer.send(wrong)
+                assert b'over the limit' in peer.line(), wrong
+                peer.rest()
+
+
+def test_kv_nonsense_ends_the_conversation():
+    with serve_quietly('08-kv') as server:
+        for wrong in (b'*x\r\n', b'*\r\n', b'*-1\r\n', b'*1\r\n4\r\n',
+                      b'*1\r\n$\r\n', b'*1\r\n$-1\r\n', b'*1\r\n\r\n',
+                      b'*1\r\n$4\r\nPINGxx', b'*1\r\n$1x\r\n'):
+            with server.connect() as peer:
+                peer.send(wrong)
+                assert b'no message' in peer.line(), wrong
+                assert peer.rest() == b''
+        kv_answers(server)
+
+
+def test_kv_under_hostile_peers_goes_on():
+    with serve_quietly('08-kv') as server:
+        hostile_peers(server, kv_answers)
+
+
+def test_kv_bad_endpoint_is_refused():
+    bad_endpoint_is_refused('08-kv')
+
+
 def test_client_with_example_prints_the_answer():
     with serve_quietly('01-echo') as server:
         assert client(server.port, 'hi there') == (0, b'hi there\n', '')
