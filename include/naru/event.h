@@ -14,7 +14,7 @@
 NARU_BEGIN_DECLS
 
 enum naru_event_kind {
-	/* A listener has begun to listen: local, backlog. */
+	/* A listener has begun to listen: local, backlog (0 over UDP). */
 	NARU_EVENT_LISTEN = 1,
 	/* A conversation has begun: id, fd, local, peer, via. */
 	NARU_EVENT_BEGIN,

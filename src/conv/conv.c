@@ -44,6 +44,7 @@ static void begin_datagrams(struct naru_conv *conv,
                             const struct nr_connection *connection)
 {
 	conv->timeouts[NARU_TIMEOUT_IDLE] = conv->settings->idle_datagram;
+	conv->link.peer = &conv->peer;
 	conv->in.data = connection->first;
 	conv->in.size = conv->in.end = connection->first_len;
 	conv->in.total = 0;

@@ -72,7 +72,7 @@ struct nr_attempt {
 };
 
 /* The size of a waiter's scratch memory. */
-#define NR_SCRATCH_SIZE ((size_t)2304 * 1024)
+#define NR_SCRATCH_SIZE ((size_t)1152 * 1024)
 
 struct nr_io_ops {
 	const char *name;

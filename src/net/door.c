@@ -5,10 +5,18 @@
  * to it: from then on the kernel tells its datagrams from all others, ICMP's
  * errors come to it alone, and its answers leave from the right address.
  *
- * Between bind() and connect() the new socket takes from others what they send
- * for the first time; which of the two sockets gets it is the kernel's choice
- * and differs from version to version. So that nothing is lost, and what a peer
- * sends stays in order wherever it went meanwhile:
+ * Between bind() and connect() the new socket is one more that others' first
+ * datagrams could go to, and what is on its way to it just then cannot be
+ * called back. Two things make the kernel prefer the listener: for IPv4, the
+ * new socket is an IPv6 one with mapped addresses, which counts for less in
+ * udp(7)'s look-up; for IPv6, a filter that picks the listener out of those
+ * that share its port (nr_datagram_prefer()). Where the listener has all
+ * addresses, the new socket has too until it is connected, if the system then
+ * chooses the address that was asked; only where it would choose another is
+ * there a moment in which somebody else's datagram may go astray.
+ *
+ * So that nothing is lost then either, and what a peer sends stays in order
+ * wherever it went meanwhile:
  *
  *   bind the new socket;
  *   read the listener until it is empty: all of that came first;
@@ -17,6 +25,8 @@
  *     aside;
  *   read the listener again: what is the peer's came before what was put
  *     aside, and nothing else of it is left there.
+ *
+ * What a conversation receives is the peer's in any case: os_datagram.h.
  */
 #include "net/door.h"
 
@@ -205,29 +215,75 @@ static struct naru_addr local_of(const struct nr_door *door,
 	return local;
 }
 
-/* A socket that is bound to LOCAL and connected to PENDING's peer. */
-static int open_socket(struct nr_door *door, struct nr_pending *pending,
-                       const struct naru_addr *local)
+/* A new socket, and the addresses that are its own words for LOCAL and PEER. */
+static int open_new(struct nr_door *door, struct naru_addr *local,
+                    struct naru_addr *peer)
+{
+	int fd = -EAFNOSUPPORT;
+
+	if (naru_addr_kind(local) == NARU_ADDR_IPV4)
+		fd = nr_datagram_open_mapped();
+	if (fd == -EAFNOSUPPORT)
+		return nr_door_socket(local, door->report);
+	*local = nr_datagram_mapped(local);
+	*peer = nr_datagram_mapped(peer);
+	return fd;
+}
+
+/* Binds FD to LOCAL and connects it to PEER, and has what came meanwhile where
+ * it belongs. */
+static int bind_and_connect(struct nr_door *door, int fd,
+                            struct nr_pending *pending,
+                            const struct naru_addr *local,
+                            const struct naru_addr *peer)
 {
 	struct nr_pending own = {.count = 0};
-	int fd = nr_door_socket(local, door->report), err;
+	int err = nr_datagram_share(fd);
+
+	if (err == 0)
+		err = nr_door_bind(fd, local, door->report);
+	if (err < 0)
+		return err;
+	drain(door);
+	err = nr_datagram_connect(fd, peer);
+	nr_trace_addr(door->report, "connect", fd, peer, err);
+	take_strays(door, fd, pending, &own);
+	drain(door);
+	join(door, pending, &own);
+	return err;
+}
+
+/* A socket for PENDING's peer, bound to LOCAL and with the address WANTED;
+ * -EADDRNOTAVAIL where the system would choose another. */
+static int open_bound(struct nr_door *door, struct nr_pending *pending,
+                      struct naru_addr local, const struct naru_addr *wanted)
+{
+	struct naru_addr peer = pending->peer, chosen;
+	int fd = open_new(door, &local, &peer), err;
 
 	if (fd < 0)
 		return fd;
-	err = nr_datagram_share(fd);
+	err = bind_and_connect(door, fd, pending, &local, &peer);
 	if (err == 0)
-		err = nr_door_bind(fd, local, door->report);
+		err = nr_socket_local(fd, &chosen);
 	if (err == 0) {
-		drain(door);
-		err = nr_datagram_connect(fd, &pending->peer);
-		nr_trace_addr(door->report, "connect", fd, &pending->peer, err);
-		take_strays(door, fd, pending, &own);
-		drain(door);
-		join(door, pending, &own);
+		nr_datagram_unmap(&chosen);
+		if (!nr_addr_equal(&chosen, wanted))
+			err = -EADDRNOTAVAIL;
 	}
 	if (err < 0)
 		nr_trace_close(door->report, fd, 0, NULL);
 	return err < 0 ? err : fd;
+}
+
+static int open_socket(struct nr_door *door, struct nr_pending *pending,
+                       const struct naru_addr *wanted)
+{
+	int fd = open_bound(door, pending, door->addr, wanted);
+
+	if (fd == -EADDRNOTAVAIL && pending->local.len > 0)
+		fd = open_bound(door, pending, *wanted, wanted);
+	return fd;
 }
 
 /* Whether ERR would be every other peer's too, now. */

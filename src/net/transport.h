@@ -77,6 +77,8 @@ struct nr_link {
 	bool no_segments;      /* the way out does not cut pieces */
 	_Atomic bool shut;     /* by abort() */
 	unsigned char at_once; /* how many the last receive brought */
+	unsigned foreign;      /* how many were not the peer's */
+	const struct naru_addr *peer;
 };
 
 /* Who has come to a listener of datagrams: a socket of its own for it, and what

@@ -30,6 +30,8 @@ static int udp_listen(const struct naru_addr *addr,
 	if (err == 0 && nr_addr_is_wildcard(addr))
 		err = nr_datagram_tell_local(fd, addr->as.any.sa_family);
 	if (err == 0)
+		err = nr_datagram_prefer(fd);
+	if (err == 0)
 		err = nr_door_bind(fd, addr, options->report);
 	if (err == 0)
 		err = nr_datagram_share(fd);
@@ -54,10 +56,10 @@ static int udp_open(const struct naru_addr *addr,
 
 /* Memory for what is received, in the waiter's scratch. */
 struct space {
-	struct nr_slot slots[NR_DATAGRAMS_MAX];
+	struct nr_slot slots[NR_SLOTS_MAX];
 	char data[];
 };
-_Static_assert(sizeof(struct space) + NR_DATAGRAMS_MAX * NR_DATAGRAM_ROOM <=
+_Static_assert(sizeof(struct space) + NR_SLOTS_MAX * NR_DATAGRAM_ROOM <=
                        NR_SCRATCH_SIZE,
                "the scratch holds as much as one call receives");
 
@@ -71,11 +73,13 @@ struct receiving {
 static ssize_t try_recv(int fd, void *arg)
 {
 	struct receiving *receiving = arg;
+	struct nr_link *link = receiving->link;
 	int got;
 
-	if (atomic_load_explicit(&receiving->link->shut, memory_order_relaxed))
+	if (atomic_load_explicit(&link->shut, memory_order_relaxed))
 		return -ECANCELED;
-	got = nr_datagram_recv(fd, receiving->slots, receiving->count);
+	got = nr_datagram_recv(fd, link->peer, receiving->slots,
+	                       receiving->count, &link->foreign);
 	receiving->attempt.more = got == (int)receiving->count;
 	return got;
 }
@@ -103,8 +107,8 @@ static int udp_recv_many(struct nr_link *link, struct nr_io *io, bool soon,
 
 	if (!space)
 		return -ENOMEM;
-	if (receiving.count > NR_DATAGRAMS_MAX)
-		receiving.count = NR_DATAGRAMS_MAX;
+	if (receiving.count > NR_SLOTS_MAX)
+		receiving.count = NR_SLOTS_MAX;
 	receiving.slots = space->slots;
 	for (unsigned i = 0; i < receiving.count; i++) {
 		space->slots[i].data = space->data + i * NR_DATAGRAM_ROOM;
@@ -196,7 +200,7 @@ static int udp_send_many(struct nr_link *link, struct nr_io *io,
 
 static unsigned udp_dropped(const struct nr_link *link)
 {
-	return nr_datagram_dropped(link->fd);
+	return nr_datagram_dropped(link->fd) + link->foreign;
 }
 
 /* One datagram into the caller's memory: what does not fit is cut off. */

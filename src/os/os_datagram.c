@@ -3,6 +3,7 @@
 #include "os/os_datagram.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <stdint.h>
@@ -26,26 +27,87 @@ static int set(int fd, int level, int option, int value)
 	                                                                : 0;
 }
 
-/*
- * An IPv6 socket is for IPv6 only, as listeners are. Without IP_RECVERR a
- * socket hears of a closed port, and of no other reason why a datagram did not
- * arrive.
- */
-int nr_datagram_open(int family)
+/* An IPv6 socket for IPv4 as well where MAPPED. Without IP_RECVERR a socket
+ * hears of a closed port, and of no other reason why a datagram did not
+ * arrive. */
+static int set_up(int fd, bool six, bool mapped)
 {
-	const bool six = family == AF_INET6;
-	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+	int err = 0;
+
+	if (six)
+		err = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, !mapped);
+	if (err == 0 && six)
+		err = set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+	if (err == 0 && (!six || mapped))
+		err = set(fd, IPPROTO_IP, IP_RECVERR, 1);
+	return err;
+}
+
+static int open_socket(int family, bool mapped)
+{
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
 
 	if (fd < 0)
 		return -errno;
-	if (six)
-		err = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	if (err == 0)
-		err = set(fd, six ? IPPROTO_IPV6 : IPPROTO_IP,
-		          six ? IPV6_RECVERR : IP_RECVERR, 1);
+	err = set_up(fd, family == AF_INET6, mapped);
 	if (err < 0)
 		nr_file_close(fd);
 	return err < 0 ? err : fd;
+}
+
+int nr_datagram_open(int family)
+{
+	return open_socket(family, false);
+}
+
+int nr_datagram_open_mapped(void)
+{
+	return open_socket(AF_INET6, true);
+}
+
+struct naru_addr nr_datagram_mapped(const struct naru_addr *ipv4)
+{
+	struct naru_addr mapped = {.len = sizeof(mapped.as.ipv6)};
+
+	mapped.as.ipv6.sin6_family = AF_INET6;
+	mapped.as.ipv6.sin6_port = ipv4->as.ipv4.sin_port;
+	mapped.as.ipv6.sin6_addr.s6_addr[10] = 0xff;
+	mapped.as.ipv6.sin6_addr.s6_addr[11] = 0xff;
+	memcpy(&mapped.as.ipv6.sin6_addr.s6_addr[12], &ipv4->as.ipv4.sin_addr,
+	       sizeof(ipv4->as.ipv4.sin_addr));
+	return mapped;
+}
+
+void nr_datagram_unmap(struct naru_addr *addr)
+{
+	struct naru_addr ipv4 = {.len = sizeof(ipv4.as.ipv4)};
+	const struct sockaddr_in6 *six = &addr->as.ipv6;
+
+	if (six->sin6_family != AF_INET6 ||
+	    !IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		return;
+	ipv4.as.ipv4.sin_family = AF_INET;
+	ipv4.as.ipv4.sin_port = six->sin6_port;
+	memcpy(&ipv4.as.ipv4.sin_addr, &six->sin6_addr.s6_addr[12],
+	       sizeof(ipv4.as.ipv4.sin_addr));
+	*addr = ipv4;
+}
+
+int nr_datagram_prefer(int fd)
+{
+	static const struct sock_filter first = {.code = BPF_RET | BPF_K,
+	                                         .k = 0};
+	const struct sock_fprog program = {
+		.len = 1,
+		.filter = (struct sock_filter *)(uintptr_t)&first,
+	};
+	int err = nr_datagram_share(fd), undone;
+
+	if (err == 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF,
+	                           &program, sizeof(program)) < 0)
+		err = -errno;
+	undone = set(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+	return err < 0 ? err : undone;
 }
 
 int nr_datagram_connect(int fd, const struct naru_addr *peer)
@@ -151,6 +213,7 @@ int nr_datagram_hear(int fd, struct nr_heard *heard, unsigned count)
 		/* A label of the way, no part of who it is. */
 		if (peer->as.any.sa_family == AF_INET6)
 			peer->as.ipv6.sin6_flowinfo = 0;
+		nr_datagram_unmap(peer);
 		heard[i].local = find_local(&messages[i].msg_hdr);
 	}
 	return got;
@@ -196,31 +259,60 @@ struct segment_control {
 	_Alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof(int))];
 };
 
-int nr_datagram_recv(int fd, struct nr_slot *slots, unsigned count)
+/* Whether NAME, which may be a mapped one, is PEER. */
+static bool is_from(const struct sockaddr_in6 *name,
+                    const struct naru_addr *peer)
 {
-	struct mmsghdr messages[NR_DATAGRAMS_MAX];
-	struct segment_control control[NR_DATAGRAMS_MAX];
-	struct iovec iov[NR_DATAGRAMS_MAX];
-	int got;
+	const struct sockaddr_in *four = (const struct sockaddr_in *)name;
+	struct naru_addr mapped = *peer;
 
-	nr_assert(count > 0 && count <= NR_DATAGRAMS_MAX);
+	if (name->sin6_family == AF_INET)
+		return peer->as.any.sa_family == AF_INET &&
+		       four->sin_port == peer->as.ipv4.sin_port &&
+		       four->sin_addr.s_addr == peer->as.ipv4.sin_addr.s_addr;
+	if (peer->as.any.sa_family == AF_INET)
+		mapped = nr_datagram_mapped(peer);
+	return name->sin6_port == mapped.as.ipv6.sin6_port &&
+	       IN6_ARE_ADDR_EQUAL(&name->sin6_addr, &mapped.as.ipv6.sin6_addr);
+}
+
+int nr_datagram_recv(int fd, const struct naru_addr *peer,
+                     struct nr_slot *slots, unsigned count,
+                     unsigned *ret_foreign)
+{
+	struct mmsghdr messages[NR_SLOTS_MAX];
+	struct segment_control control[NR_SLOTS_MAX];
+	struct sockaddr_in6 names[NR_SLOTS_MAX];
+	struct iovec iov[NR_SLOTS_MAX];
+	int got, kept = 0;
+
+	nr_assert(count > 0 && count <= NR_SLOTS_MAX);
 	for (unsigned i = 0; i < count; i++) {
 		iov[i] = (struct iovec){slots[i].data, slots[i].room};
 		messages[i] = (struct mmsghdr){
-			.msg_hdr = {.msg_iov = &iov[i],
+			.msg_hdr = {.msg_name = &names[i],
+		                    .msg_namelen = sizeof(names[i]),
+		                    .msg_iov = &iov[i],
 		                    .msg_iovlen = 1,
 		                    .msg_control = &control[i],
 		                    .msg_controllen = sizeof(control[i])},
 		};
 	}
 	got = receive(fd, messages, count);
-	for (int i = 0; i < got; i++) {
-		slots[i].len = messages[i].msg_len;
-		slots[i].segment = find_segment(&messages[i].msg_hdr);
-	}
 	if (is_network_error(got))
 		drop_errors(fd);
-	return got;
+	for (int i = 0; i < got; i++) {
+		if (!is_from(&names[i], peer)) {
+			++*ret_foreign;
+			continue;
+		}
+		slots[kept++] = (struct nr_slot){.data = iov[i].iov_base,
+		                                 .room = slots[i].room,
+		                                 .len = messages[i].msg_len,
+		                                 .segment = find_segment(
+							 &messages[i].msg_hdr)};
+	}
+	return got < 0 ? got : kept > 0 ? kept : -EAGAIN;
 }
 
 int nr_datagram_send(int fd, const struct iovec *datagrams, unsigned count)

@@ -28,6 +28,18 @@
  * says of its datagrams. */
 int nr_datagram_open(int family);
 
+/* The same for IPv4 within an IPv6 socket: its addresses are "mapped"
+ * (ipv6(7)). -EAFNOSUPPORT where the system has no IPv6. */
+int nr_datagram_open_mapped(void);
+struct naru_addr nr_datagram_mapped(const struct naru_addr *ipv4);
+
+/* Makes a mapped address IPv4's own; leaves others as they are. */
+void nr_datagram_unmap(struct naru_addr *addr);
+
+/* Before FD is bound: of the unconnected sockets that will share its port
+ * (SO_REUSEPORT), FD gets what comes. */
+int nr_datagram_prefer(int fd);
+
 /* Names the only peer that FD speaks with from now on. What came from others
  * before stays in its queue. */
 int nr_datagram_connect(int fd, const struct naru_addr *peer);
@@ -64,9 +76,16 @@ struct nr_slot {
 	size_t segment;
 };
 
-/* The same without addresses, for a connected socket. What ICMP has said is
- * returned as an error, once. */
-int nr_datagram_recv(int fd, struct nr_slot *slots, unsigned count);
+/*
+ * The same for a connected socket: only what comes from PEER, NR_SLOTS_MAX
+ * datagrams at most. What others sent before it was connected is thrown away,
+ * and counted in RET_FOREIGN. -EAGAIN where nothing else was there. What ICMP
+ * has said is returned as an error, once.
+ */
+#define NR_SLOTS_MAX 16
+int nr_datagram_recv(int fd, const struct naru_addr *peer,
+                     struct nr_slot *slots, unsigned count,
+                     unsigned *ret_foreign);
 
 /* Sends COUNT datagrams. How many the kernel took, at least one, or why it
  * did not take the first. */

@@ -37,7 +37,10 @@ static void report_listening(const struct nr_listener *listener)
 
 	if (!server->settings.report.fn)
 		return;
-	if (nr_socket_tcp_info(listener->source.fd, &info) == 0)
+	/* Datagrams wait in bytes. */
+	if (listener->door)
+		backlog = 0;
+	else if (nr_socket_tcp_info(listener->source.fd, &info) == 0)
 		backlog = info.backlog;
 	else if (server->options.backlog && server->options.backlog < backlog)
 		backlog = server->options.backlog;

@@ -24,6 +24,9 @@
 
 #define CHUNK 65536
 
+/* The longest datagram of UDP over IPv4. */
+#define DATAGRAM_MAX 65507
+
 /* What the command line asks for. */
 struct call {
 	struct naru_dial_options options;
@@ -31,6 +34,7 @@ struct call {
 	struct nr_tool_log log;
 	char endpoint[NR_TOOL_ENDPOINT_TEXT]; /* in full */
 	int64_t port;
+	int64_t wait_ms; /* over UDP, for answers when the input has ended */
 	int verbosity;
 	bool half_open;
 	bool help;
@@ -42,6 +46,8 @@ struct sender {
 	int input_err; /* standard input could not be read: a negated errno */
 	int result;    /* of the sending calls */
 	bool input_ended; /* all input was read and handed to the system */
+	_Atomic int64_t ended_at; /* when, on naru_now()'s clock; 0 before */
+	size_t chunk;             /* how much is sent at once */
 	char buf[CHUNK];
 };
 
@@ -79,6 +85,9 @@ static void usage(FILE *out)
 	      "      --alpn NAME[,NAME...]\n"
 	      "                     protocols over TLS, the preferred first\n"
 	      "      --half-open    go on sending after the peer's end\n"
+	      "      --wait TIME    over udp://, how long to wait for answers "
+	      "after the end of\n"
+	      "                     input; 1s\n"
 	      "  -v                 print both addresses; -vv each call\n"
 	      "  -h, --help         this text\n"
 	      "\n"
@@ -94,7 +103,8 @@ enum {
 	OPTION_TIMEOUT = 256,
 	OPTION_SOURCE,
 	OPTION_HALF_OPEN,
-	OPTION_PROXY
+	OPTION_PROXY,
+	OPTION_WAIT,
 };
 
 static const struct option long_options[] = {
@@ -104,6 +114,7 @@ static const struct option long_options[] = {
 	{"half-open", no_argument, NULL, OPTION_HALF_OPEN},
 	{"proxy-protocol", required_argument, NULL, OPTION_PROXY},
 	NR_TOOL_TLS_OPTIONS,
+	{"wait", required_argument, NULL, OPTION_WAIT},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -113,6 +124,8 @@ static bool set_option(struct call *call, int c, char **argv)
 	const struct nr_tool_option port = {NAME, "--port", 1, 65535};
 	const struct nr_tool_option timeout = {NAME, "--timeout", 1,
 	                                       NR_TOOL_DURATION_MAX};
+	const struct nr_tool_option wait = {NAME, "--wait", 0,
+	                                    NR_TOOL_DURATION_MAX};
 
 	switch (c) {
 	case 'p':
@@ -129,6 +142,8 @@ static bool set_option(struct call *call, int c, char **argv)
 	case OPTION_PROXY:
 		return nr_tool_announce(NAME, "--proxy-protocol", optarg,
 		                        &call->options.announce);
+	case OPTION_WAIT:
+		return nr_tool_duration(&wait, optarg, &call->wait_ms);
 	case OPTION_HALF_OPEN:
 		call->half_open = true;
 		return true;
@@ -232,8 +247,7 @@ static int send_input(struct naru_conv *conv, void *arg)
 	struct sender *sender = arg;
 
 	while (wait_for_input(sender)) {
-		ssize_t n =
-			read(STDIN_FILENO, sender->buf, sizeof(sender->buf));
+		ssize_t n = read(STDIN_FILENO, sender->buf, sender->chunk);
 
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
@@ -241,6 +255,7 @@ static int send_input(struct naru_conv *conv, void *arg)
 			sender->input_err = n < 0 ? -errno : 0;
 			sender->result = naru_finish(conv);
 			sender->input_ended = true;
+			atomic_store(&sender->ended_at, naru_now());
 			break;
 		}
 		sender->result = naru_write(conv, sender->buf, (size_t)n);
@@ -288,6 +303,42 @@ static int print_answer(struct naru_conv *conv, bool *ret_output)
 		}
 	}
 	return (int)n;
+}
+
+static bool is_udp(const struct call *call)
+{
+	return strncmp(call->endpoint, "udp://", 6) == 0;
+}
+
+/* How often one looks whether the input has ended. */
+#define LOOK_MS 20
+
+/* The same over UDP, where a datagram may be empty and silence is the only
+ * end: once the input has ended, as long as it was asked for. */
+static int print_datagrams(const struct call *call, struct naru_conv *conv,
+                           struct sender *sender, bool *ret_output)
+{
+	int64_t heard = naru_now(), ended;
+	struct naru_msg msg;
+	int err = naru_set_timeout(conv, NARU_TIMEOUT_IDLE, LOOK_MS);
+
+	while (err == 0) {
+		err = naru_recv(conv, &msg);
+		if (err > 0) {
+			heard = naru_now();
+			err = print(msg.data, msg.len);
+			*ret_output = err < 0;
+			continue;
+		}
+		ended = atomic_load(&sender->ended_at);
+		if (err != -ETIMEDOUT)
+			break;
+		if (ended > 0 && naru_now() - (ended > heard ? ended : heard) >=
+		                         call->wait_ms)
+			return 0;
+		err = 0;
+	}
+	return err;
 }
 
 /* How long a program that feeds us may take to show that it has more. */
@@ -373,7 +424,8 @@ static int converse(const struct call *call, struct naru_conv *conv,
 		(void)naru_close(conv);
 		return broke(call, "a second strand", err);
 	}
-	err = print_answer(conv, &output);
+	err = is_udp(call) ? print_datagrams(call, conv, sender, &output)
+	                   : print_answer(conv, &output);
 	if (err == 0 && call->half_open)
 		err = wait_for_sender(conv, sender);
 	end = hang_up(conv, sender);
@@ -419,6 +471,7 @@ static int run(struct call *call)
 	struct naru_conv *conv;
 	int err, status;
 
+	sender.chunk = is_udp(call) ? DATAGRAM_MAX : CHUNK;
 	sender.stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (sender.stop_fd < 0)
 		return broke(call, "eventfd", -errno);
@@ -446,6 +499,7 @@ static int call_main(int argc, char **argv)
 	struct call call = {
 		.options = {.size = sizeof(call.options)},
 		.port = NR_TOOL_NO_PORT,
+		.wait_ms = 1000,
 	};
 
 	if (!parse(&call, argc, argv))

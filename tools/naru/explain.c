@@ -20,6 +20,12 @@ static const struct explanation {
 	const char *state; /* the socket's state; null for any */
 	const char *text;
 } explanations[] = {
+	{"bind", 0, "UDP", "the socket has an address now; datagrams can come"},
+	{"connect", 0, "UDP",
+         "datagrams go to this peer and come from it alone; nothing was sent "
+         "yet, so nobody knows whether it is there"},
+	{"close", 0, "UDP",
+         "the descriptor is given back; the peer is not told"},
 	{"socket", 0, NULL,
          "a socket, known by this number; it has no address and no peer yet"},
 	{"socket", EMFILE, NULL, "this process has no descriptor left"},

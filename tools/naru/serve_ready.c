@@ -77,7 +77,7 @@ static void say_listening(const struct nr_tool_serving *serve,
                           const struct naru_event *waiter)
 {
 	struct naru_options real = {.size = sizeof(real)};
-	char all[1024], talk[512], how[128], workers[32] = "";
+	char all[1024], talk[512], how[128], workers[32] = "", backlog[32] = "";
 	const struct naru_model_info *info;
 
 	if (naru_server_options(serve->server, &real) < 0)
@@ -89,11 +89,13 @@ static void say_listening(const struct nr_tool_serving *serve,
 	list_endpoints(serve->server, all, sizeof(all));
 	name_talk(serve, talk, sizeof(talk));
 	name_waiter(waiter, how, sizeof(how));
+	if (atomic_load(&serve->log.backlog) > 0)
+		snprintf(backlog, sizeof(backlog), ", backlog %u",
+		         atomic_load(&serve->log.backlog));
 	nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
-	            "listening on %s: %s, model %s%s%s%s, backlog %u", all,
-	            talk, info->name, workers,
-	            waiter && real.isolate ? ", isolated" : "", how,
-	            atomic_load(&serve->log.backlog));
+	            "listening on %s: %s, model %s%s%s%s%s", all, talk,
+	            info->name, workers,
+	            waiter && real.isolate ? ", isolated" : "", how, backlog);
 }
 
 /* How to talk to it; "*" is no host that a client could call, and ncat takes an
