@@ -625,6 +625,77 @@ def test_client_bad_endpoint_is_refused():
     bad_endpoint_is_refused('05-client')
 
 
+def relay_to(*ports):
+    return serve('06-relay', *(f'tcp://127.0.0.1:{port}' for port in ports))
+
+
+def unused_port():
+    with socket.create_server(('127.0.0.1', 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def test_relay_carries_and_counts():
+    many = b''.join(b'%d\n' % i for i in range(100000))
+    with serve_quietly('01-echo') as echo, relay_to(echo.port) as relay:
+        with relay.connect() as peer:
+            assert peer.ask(b'hello') == b'hello\n'
+        assert ncat(relay.port, many) == many
+        told = f'{len(many)} bytes to 127.0.0.1:{echo.port}, {len(many)} back'
+        wait_for(lambda: told in relay.said(), f'it never said: {told}')
+
+
+def test_relay_takes_backends_in_turn_and_leaves_out_the_dead():
+    with serve_quietly('01-echo') as echo, \
+            serve_quietly('02-lines') as lines, \
+            relay_to(echo.port, unused_port(), lines.port) as relay:
+        heard = []
+        for _ in range(6):
+            with relay.connect() as peer:
+                heard.append(peer.ask(b'ADD 42'))
+        assert heard.count(b'ADD 42\n') == 2, heard
+        assert heard.count(b'42\n') == 4, heard
+        assert 'refused' in relay.said(), relay.said()
+
+
+def test_relay_without_a_live_backend_goes_on():
+    with relay_to(unused_port(), unused_port()) as relay:
+        for _ in range(3):
+            with relay.connect() as peer:
+                assert peer.rest() == b''
+        assert relay.alive(), relay.said()
+
+
+def test_relay_under_hostile_peers_goes_on():
+    with serve_quietly('01-echo') as echo, relay_to(echo.port) as relay:
+        hostile_peers(relay, echo_is_the_same)
+
+
+def test_relay_passes_a_reset_on():
+    def break_off(peer):
+        peer.ask(b'hello')
+        peer.reset()
+    with serve_quietly('01-echo') as echo, relay_to(echo.port) as relay:
+        for _ in range(10):
+            break_off(relay.connect())
+        echo_is_the_same(relay)
+        assert relay.alive(), relay.said()
+
+
+def test_relay_without_a_backend_is_explained():
+    done = subprocess.run(
+        [FOLDER / '06-relay', 'tcp://localhost:0'], stdin=subprocess.DEVNULL,
+        capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 2 and b'usage' in done.stderr, done
+
+
+def test_relay_bad_endpoint_is_refused():
+    done = subprocess.run(
+        [FOLDER / '06-relay', 'tcp://localhost:99999', 'localhost:1'],
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
+    assert done.returncode == 1, done
+    assert b'the endpoint cannot be read' in done.stderr, done
+
+
 def main():
     cases = [(name[5:].replace('_', ' '), case)
              for name, case in globals().items() if name.startswith('test_')]
