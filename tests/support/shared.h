@@ -32,7 +32,7 @@
 #define SANITIZER_THREADS 0
 #endif
 
-#define SHARED_EVENTS  20
+#define SHARED_EVENTS (NARU_EVENT_RELAY + 1)
 #define SHARED_SERVERS 4
 
 /* What the process of a server found at its end. */
