@@ -16,7 +16,8 @@ static const struct conformance_list *const lists[] = {
 	&bytes_list,    &messages_list, &time_list,    &late_list,
 	&ends_list,     &breaks_list,   &backlog_list, &strands_list,
 	&cancel_list,   &chat_list,     &who_list,     &life_list,
-	&isolated_list, &sharing_list,  &program_list, &load_list,
+	&isolated_list, &sharing_list,  &program_list, &framings_list,
+	&load_list,
 };
 
 static int first_free; /* the lowest descriptor that tests may open */
