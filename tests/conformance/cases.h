@@ -54,6 +54,7 @@ struct conformance_list {
 
 extern const struct conformance_list bytes_list;
 extern const struct conformance_list messages_list;
+extern const struct conformance_list framings_list;
 extern const struct conformance_list time_list;
 extern const struct conformance_list ends_list;
 extern const struct conformance_list breaks_list;

@@ -13,11 +13,11 @@
 #define CASES_MAX 200
 
 static const struct conformance_list *const lists[] = {
-	&bytes_list,     &messages_list, &time_list,    &late_list,
-	&ends_list,      &breaks_list,   &backlog_list, &strands_list,
-	&relays_list,    &cancel_list,   &chat_list,    &who_list,
-	&life_list,      &isolated_list, &sharing_list, &program_list,
-	&announced_list, &load_list,
+	&bytes_list,   &messages_list,  &framings_list, &time_list,
+	&late_list,    &ends_list,      &breaks_list,   &backlog_list,
+	&strands_list, &relays_list,    &cancel_list,   &chat_list,
+	&who_list,     &life_list,      &isolated_list, &sharing_list,
+	&program_list, &announced_list, &load_list,
 };
 
 static int first_free; /* the lowest descriptor that tests may open */
