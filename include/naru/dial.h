@@ -55,10 +55,9 @@ struct naru_dial_options {
 	int64_t keepalive_ms;     /* as in naru_options */
 	int64_t user_timeout_ms;  /* as in naru_options */
 	struct naru_conv *announce_for;     /* whose peer and local address are
-	                                       announced, as far as the version has
-	                                       a form for them: the first has none
-	                                       for unix sockets. Null where the
-	                                       caller speaks for itself */
+	                                       announced, where they are IP
+	                                       addresses. Null where the caller
+	                                       speaks for itself */
 	const struct naru_tls *tls;         /* of tls:// endpoints, and of
 	                                       naru_start_tls(); the defaults */
 	int64_t handshake_ms;               /* of TLS; 10 seconds */

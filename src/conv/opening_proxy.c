@@ -290,6 +290,8 @@ int nr_opening_announce(struct naru_conv *conv,
 	if (header.announced) {
 		header.source = *naru_peer(options->announce_for);
 		header.destination = *naru_local(options->announce_for);
+		header.announced =
+			naru_addr_kind(&header.source) != NARU_ADDR_UNIX;
 	}
 	err = send_plain(conv, buf, nr_proxy_write(&header, buf), until);
 	if (err < 0)

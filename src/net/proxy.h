@@ -23,8 +23,8 @@
  * between sends a few hundred at most. */
 #define NR_PROXY_MAX 4096
 
-/* The longest header that is written. */
-#define NR_PROXY_WRITE_MAX 232
+/* The longest header that is written: a line. */
+#define NR_PROXY_WRITE_MAX 108
 
 enum nr_proxy_state {
 	NR_PROXY_MORE, /* what is there may become a header; all of it is then
@@ -57,8 +57,8 @@ enum nr_proxy_state nr_proxy_read(const char *data, size_t len,
 bool nr_proxy_value(struct nr_cursor values, unsigned type,
                     struct nr_cursor *ret_value);
 
-/* Writes the header that PROXY's version and addresses make. Addresses that
- * the version has no form for are left out. Returns its length. */
+/* Writes the header that PROXY's version and addresses make. Whoever has no IP
+ * address is not announced. Returns its length. */
 size_t nr_proxy_write(const struct nr_proxy *proxy,
                       char buf[static NR_PROXY_WRITE_MAX]);
 

@@ -12,24 +12,18 @@
 /* An IP address as text fits. */
 #define HOST INET6_ADDRSTRLEN
 
-/* The family of both addresses, or NR_PROXY_V2_UNSPEC where they differ. */
+/* The family of both addresses, or NR_PROXY_V2_UNSPEC where they are not to be
+ * told: version 2 could name unix sockets, and that a client is not known, but
+ * there are those who take neither (HAProxy). */
 static unsigned family_of(const struct nr_proxy *proxy)
 {
 	enum naru_addr_kind kind = naru_addr_kind(&proxy->source);
 
 	if (!proxy->announced || kind != naru_addr_kind(&proxy->destination))
 		return NR_PROXY_V2_UNSPEC;
-	switch (kind) {
-	case NARU_ADDR_IPV4:
-		return NR_PROXY_V2_INET;
-	case NARU_ADDR_IPV6:
-		return NR_PROXY_V2_INET6;
-	case NARU_ADDR_UNIX:
-		return NR_PROXY_V2_UNIX;
-	case NARU_ADDR_NONE:
-		break;
-	}
-	return NR_PROXY_V2_UNSPEC;
+	return kind == NARU_ADDR_IPV4   ? NR_PROXY_V2_INET
+	       : kind == NARU_ADDR_IPV6 ? NR_PROXY_V2_INET6
+	                                : NR_PROXY_V2_UNSPEC;
 }
 
 /* An IP address without its scope, which means something here alone. */
@@ -71,19 +65,6 @@ static char *put(char *to, const void *data, size_t len)
 	return to + len;
 }
 
-/* A unix socket's name. The kernel does not clear what lies behind it. */
-static char *put_name(char *to, const struct naru_addr *addr)
-{
-	size_t head = offsetof(struct sockaddr_un, sun_path);
-	size_t len = addr->len > head ? addr->len - head : 0;
-
-	if (len > NR_PROXY_V2_NAME)
-		len = NR_PROXY_V2_NAME;
-	memset(to, 0, NR_PROXY_V2_NAME);
-	memcpy(to, addr->as.local.sun_path, len);
-	return to + NR_PROXY_V2_NAME;
-}
-
 /* Both addresses and both ports, as they are in memory: the highest byte is
  * first there too. */
 static char *put_addrs(char *to, const struct nr_proxy *proxy, unsigned family)
@@ -102,9 +83,6 @@ static char *put_addrs(char *to, const struct nr_proxy *proxy, unsigned family)
 		to = put(to, &dest->as.ipv6.sin6_addr, 16);
 		to = put(to, &from->as.ipv6.sin6_port, 2);
 		return put(to, &dest->as.ipv6.sin6_port, 2);
-	case NR_PROXY_V2_UNIX:
-		to = put_name(to, from);
-		return put_name(to, dest);
 	default:
 		return to;
 	}
@@ -117,8 +95,7 @@ static size_t write_v2(const struct nr_proxy *proxy, char *buf)
 	size_t len = (size_t)(put_addrs(body, proxy, family) - body);
 
 	memcpy(buf, NR_PROXY_V2_BEGIN, sizeof(NR_PROXY_V2_BEGIN) - 1);
-	buf[12] = (char)(proxy->announced ? NR_PROXY_V2_PROXY
-	                                  : NR_PROXY_V2_LOCAL);
+	buf[12] = (char)(family ? NR_PROXY_V2_PROXY : NR_PROXY_V2_LOCAL);
 	buf[13] = (char)(family ? family | NR_PROXY_V2_STREAM
 	                        : NR_PROXY_V2_UNSPEC);
 	buf[14] = (char)(len >> 8);

@@ -415,11 +415,21 @@ static void test_what_has_no_form_is_left_out(void **state)
 	assert_int_equal(nr_proxy_write(&proxy, buf), 15);
 	assert_memory_equal(buf, "PROXY UNKNOWN\r\n", 15);
 	proxy.version = 2;
-	assert_int_equal(nr_proxy_write(&proxy, buf), 232);
+	assert_int_equal(nr_proxy_write(&proxy, buf), 16);
+	assert_memory_equal(buf, HEAD("\x20", "\x00", "\0\0"), 16);
+	/* A scope is this machine's own. */
+	assert_true(nr_addr_parse_ip("fe80::1", 7, &proxy.source));
+	proxy.source.as.ipv6.sin6_scope_id = 3;
+	proxy.destination = proxy.source;
+	proxy.version = 1;
+	assert_int_equal(nr_proxy_write(&proxy, buf), 32);
+	assert_memory_equal(buf, "PROXY TCP6 fe80::1 fe80::1 7 7\r\n", 32);
+	proxy.version = 2;
+	assert_true(nr_addr_unix("/run/x", 6, false, &proxy.source));
 	/* Two families do not go together. */
 	assert_true(nr_addr_parse_ip("::1", 1, &proxy.destination));
 	assert_int_equal(nr_proxy_write(&proxy, buf), 16);
-	assert_memory_equal(buf, HEAD("\x21", "\x00", "\0\0"), 16);
+	assert_memory_equal(buf, HEAD("\x20", "\x00", "\0\0"), 16);
 	proxy.announced = false;
 	assert_int_equal(nr_proxy_write(&proxy, buf), 16);
 	assert_memory_equal(buf, HEAD("\x20", "\x00", "\0\0"), 16);
