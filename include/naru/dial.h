@@ -41,8 +41,11 @@ struct naru_dial_options {
 	                     error may come as late as with the first wait; no */
 	const char *const *alternatives; /* further endpoints, ended by null,
 	                                    each dialled when those before it
-	                                    could not be reached; none */
-	unsigned tries; /* of the endpoint with its alternatives; 1 */
+	                                    could not be reached; with the
+	                                    first, NARU_DIAL_ENDPOINTS_MAX at
+	                                    most; none */
+	unsigned tries; /* of the endpoint with its alternatives, at most
+	                   NARU_DIAL_TRIES_MAX; 1 */
 	enum naru_announce announce; /* NARU_ANNOUNCE_NONE */
 	int64_t retry_ms;     /* pause before the second try, twice as long
 	                         before each further one, and shorter by a
@@ -67,15 +70,26 @@ struct naru_dial_options {
 #define NARU_DIAL_OPTIONS(...) NARU_STRUCT(naru_dial_options, __VA_ARGS__)
 
 /*
- * Connects to ENDPOINT (naru_endpoint_check()) and returns the conversation
- * in RET_CONV; the caller owns it and ends it with naru_close(). Every
- * address that the name has is tried in the resolver's order until one
- * answers, each for its share of the time that is left. OPTIONS may be null.
- * Waits; looking a name up takes as long as the system's resolver does, and
- * the time that it took is not given back.
+ * Connects to ENDPOINT (naru_endpoint_check()), or to the first of its
+ * alternatives that can be reached, and returns the conversation in RET_CONV;
+ * the caller owns it and ends it with naru_close(). OPTIONS may be null. Waits,
+ * for timeout_ms at the longest, looking names up included.
+ *
+ * The addresses of a name are tried as in RFC 8305, "Happy Eyeballs": in the
+ * system's order (RFC 6724), IPv6 and IPv4 by turns, the next one where one has
+ * failed, or has not answered within attempt_delay_ms; the first that answers
+ * is taken, and the others are given up. Where not all addresses are known
+ * within resolution_delay_ms, those of one family are enough to begin with.
+ *
+ * With alternatives, each endpoint has its share of the time that is left; so
+ * has each of several tries. Every text is read before anybody is called. There
+ * is no further try after errors that it would meet again: -NARU_EENDPOINT,
+ * -EINVAL, -ECANCELED, -NARU_ECERT.
  *
  * When it returns, the connection has been put into the server's backlog; that
- * the server has accepted it is not implied.
+ * the server has accepted it is not implied. With fast_open, where the server
+ * has been called before, nothing has happened yet: the connection begins with
+ * the first bytes, or with the first wait for the peer.
  *
  * Returns 0, or the error that says most of all those that the addresses
  * gave:
@@ -84,10 +98,11 @@ struct naru_dial_options {
  *   -EHOSTUNREACH, -ENETUNREACH  no way there
  *   -ENOENT        no such unix socket
  *   -NARU_ENONAME, -NARU_ERESOLVE  the name does not resolve
- *   -NARU_EENDPOINT  the endpoint or the source cannot be read
+ *   -NARU_EENDPOINT  an endpoint or the source cannot be read
  *   -NARU_ESELF    the connection came back to itself: the system chose the
  *                  port that was to be called, which nobody listens on
  *   -ECANCELED     the calling strand was cancelled
+ *   -EINVAL        an option is out of its range
  * or another error of socket(2), bind(2) or connect(2).
  */
 NARU_RESULT int naru_dial(struct naru_conv **ret_conv, const char *endpoint,

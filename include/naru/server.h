@@ -132,7 +132,9 @@ struct naru_options {
 	                           wrong with it */
 	int64_t keepalive_ms;   /* how long a TCP connection is silent before
 	                           the system asks whether the peer is there
-	                           (SO_KEEPALIVE); it does not */
+	                           (SO_KEEPALIVE), in whole seconds; three
+	                           questions in as long again without an answer
+	                           break it off; it does not ask */
 	int64_t user_timeout_ms; /* how long what was sent over TCP may stay
 	                            unacknowledged (RFC 5482); the system's */
 	unsigned fast_open; /* connections that bring their first bytes with

@@ -70,6 +70,16 @@ bool faults_over(void)
 	       (since > 0 && clock_ns() - since > WINDOW_NS);
 }
 
+#define SETTLE_NS 2000000000
+
+void faults_settle(long live)
+{
+	int64_t end = clock_ns() + SETTLE_NS;
+
+	while (atomic_load(&faults_live) != live && clock_ns() < end)
+		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+}
+
 static int nth_error(enum fault_call call, int n)
 {
 	const int *errors = fault_kinds[call].errors;
@@ -155,6 +165,8 @@ WRAP(int, epoll_wait,
      (int fd, struct epoll_event *events, int most, int timeout),
      (fd, events, most, timeout))
 WRAP(int, eventfd, (unsigned value, int flags), (value, flags))
+WRAP(ssize_t, getrandom, (void *buf, size_t len, unsigned flags),
+     (buf, len, flags))
 WRAP(int, getrlimit64, (int which, struct rlimit *limit), (which, limit))
 WRAP(int, getsockname, (int fd, struct sockaddr *addr, socklen_t *len),
      (fd, addr, len))
@@ -198,10 +210,6 @@ WRAP(int, unlink, (const char *path), (path))
 WRAP(pid_t, waitpid, (pid_t pid, int *status, int options),
      (pid, status, options))
 WRAP(ssize_t, write, (int fd, const void *buf, size_t len), (fd, buf, len))
-WRAP_DIRECT(getaddrinfo,
-            (const char *host, const char *service,
-             const struct addrinfo *hints, struct addrinfo **found),
-            (host, service, hints, found))
 WRAP_DIRECT(posix_spawnp,
             (pid_t * pid, const char *file,
              const posix_spawn_file_actions_t *actions,
@@ -212,6 +220,27 @@ WRAP_DIRECT(pthread_create,
             (pthread_t * thread, const pthread_attr_t *attr,
              void *(*fn)(void *), void *arg),
             (thread, attr, fn, arg))
+
+/* What a resolver takes that waits for a slow server. */
+#define SLOW_MS 20
+
+int __real_getaddrinfo(const char *host, const char *service,
+                       const struct addrinfo *hints, struct addrinfo **found);
+int __wrap_getaddrinfo(const char *host, const char *service,
+                       const struct addrinfo *hints, struct addrinfo **found);
+int __wrap_getaddrinfo(const char *host, const char *service,
+                       const struct addrinfo *hints, struct addrinfo **found)
+{
+	int error = faults_strike(CALL_getaddrinfo);
+
+	if (error)
+		return error;
+	if (strcmp(host, FAULT_NAME) != 0)
+		return __real_getaddrinfo(host, service, hints, found);
+	if (hints->ai_family == AF_UNSPEC)
+		(void)__real_poll(NULL, 0, SLOW_MS);
+	return __real_getaddrinfo(NULL, "1", hints, found);
+}
 
 /* An interrupted connect goes on in the kernel. */
 int __real_connect(int fd, const struct sockaddr *addr, socklen_t len);
@@ -427,6 +456,8 @@ _Noreturn void __real__exit(int status);
 _Noreturn void __wrap__exit(int status);
 _Noreturn void __wrap__exit(int status)
 {
+	if (is_settled)
+		faults_settle(live_at_first);
 	if (is_settled && atomic_load(&faults_live) != live_at_first)
 		atomic_fetch_add(&faults->leaks, 1);
 	if (is_forked && descriptors_at_first > 0 &&

@@ -35,6 +35,7 @@
 	X(fcntl64, EINVAL)                                                     \
 	X(fork, EAGAIN, ENOMEM)                                                \
 	X(getaddrinfo, EAI_AGAIN, EAI_NONAME, EAI_MEMORY)                      \
+	X(getrandom, ENOSYS, EAGAIN)                                           \
 	X(getrlimit64, EPERM)                                                  \
 	X(getsockname, ENOBUFS)                                                \
 	X(getsockopt, ENOBUFS)                                                 \
@@ -136,6 +137,14 @@ extern atomic_long faults_live;
 
 /* Counts one call of CALL. 0, or what it has to fail with. */
 int faults_strike(enum fault_call call);
+
+/* Waits a while for faults_live to be LIVE: a look-up that was left behind
+ * frees itself when it is over. */
+void faults_settle(long live);
+
+/* A name that has the addresses of this machine's loopback, of which one family
+ * is known at once, and all of them later. */
+#define FAULT_NAME "relay.test"
 
 /* How much of LEN bytes a receive or a send may carry. */
 size_t faults_trickle(size_t len);

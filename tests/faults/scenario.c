@@ -52,7 +52,16 @@ static int talk_companion(struct naru_conv *conv)
 static int talk_relay(struct naru_conv *conv)
 {
 	struct naru_conv *other;
-	int err = naru_dial(&other, scenario->relay_to, NULL), end;
+	const char *const alternatives[] = {scenario->relay_to, NULL};
+	/* Nobody is there, and then a name of which one address is refused. */
+	int err = naru_dial(&other, "unix:@naru-faults-nobody",
+	                    NARU_DIAL_OPTIONS(.alternatives = alternatives,
+	                                      .timeout_ms = RUN_NS / 4000000,
+	                                      .tries = 2, .retry_ms = 1,
+	                                      .resolution_delay_ms = 1,
+	                                      .keepalive_ms = 60000,
+	                                      .user_timeout_ms = 60000));
+	int end;
 
 	if (err < 0)
 		return err;
@@ -208,6 +217,7 @@ _Noreturn void scenario_serve(enum naru_model model, enum naru_io io)
 	server = NULL;
 	naru_server_free(made);
 	faults_inside = false;
+	faults_settle(0);
 	atomic_store(&scenario->live, atomic_load(&faults_live));
 	atomic_store(&scenario->descriptors, count_descriptors() - before);
 	if (waitpid(-1, NULL, WNOHANG) != -1 || errno != ECHILD)

@@ -32,7 +32,9 @@ struct call {
 	struct naru_dial_options options;
 	struct nr_tool_tls tls;
 	struct nr_tool_log log;
-	char endpoint[NR_TOOL_ENDPOINT_TEXT]; /* in full */
+	char endpoint[NR_TOOL_ENDPOINT_TEXT];        /* in full */
+	const char *others[NARU_DIAL_ENDPOINTS_MAX]; /* ended by null */
+	unsigned other_count;
 	int64_t port;
 	int64_t wait_ms; /* over UDP, for answers when the input has ended */
 	int verbosity;
@@ -84,6 +86,19 @@ static void usage(FILE *out)
 	      "                     our own certificate, in PEM\n"
 	      "      --alpn NAME[,NAME...]\n"
 	      "                     protocols over TLS, the preferred first\n"
+	      "      --or ENDPOINT  called where those before it cannot be "
+	      "reached; again\n"
+	      "                     for more\n"
+	      "      --retry N      try N times more, after pauses that grow; "
+	      "0\n"
+	      "      --keepalive TIME\n"
+	      "                     ask a peer that is silent for so long "
+	      "whether it is there\n"
+	      "      --user-timeout TIME\n"
+	      "                     how long what is sent may stay "
+	      "unacknowledged\n"
+	      "      --fast-open    send the first bytes with the first "
+	      "packet\n"
 	      "      --half-open    go on sending after the peer's end\n"
 	      "      --wait TIME    over udp://, how long to wait for answers "
 	      "after the end of\n"
@@ -102,6 +117,11 @@ static void usage(FILE *out)
 enum {
 	OPTION_TIMEOUT = 256,
 	OPTION_SOURCE,
+	OPTION_OR,
+	OPTION_RETRY,
+	OPTION_KEEPALIVE,
+	OPTION_USER_TIMEOUT,
+	OPTION_FAST_OPEN,
 	OPTION_HALF_OPEN,
 	OPTION_PROXY,
 	OPTION_WAIT,
@@ -111,6 +131,11 @@ static const struct option long_options[] = {
 	{"port", required_argument, NULL, 'p'},
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
 	{"source", required_argument, NULL, OPTION_SOURCE},
+	{"or", required_argument, NULL, OPTION_OR},
+	{"retry", required_argument, NULL, OPTION_RETRY},
+	{"keepalive", required_argument, NULL, OPTION_KEEPALIVE},
+	{"user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT},
+	{"fast-open", no_argument, NULL, OPTION_FAST_OPEN},
 	{"half-open", no_argument, NULL, OPTION_HALF_OPEN},
 	{"proxy-protocol", required_argument, NULL, OPTION_PROXY},
 	NR_TOOL_TLS_OPTIONS,
@@ -119,11 +144,64 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
+static bool set_time(const char *name, int64_t *ret_ms)
+{
+	const struct nr_tool_option time = {NAME, name, 1,
+	                                    NR_TOOL_DURATION_MAX};
+
+	return nr_tool_duration(&time, optarg, ret_ms);
+}
+
+/* One place is the endpoint's own, and so is the null's. */
+static bool add_other(struct call *call, const char *endpoint)
+{
+	if (call->other_count == NARU_DIAL_ENDPOINTS_MAX - 1) {
+		nr_tool_say(NAME, "--or: '%s': at most %d are possible",
+		            endpoint, NARU_DIAL_ENDPOINTS_MAX - 1);
+		return false;
+	}
+	call->others[call->other_count++] = endpoint;
+	call->options.alternatives = call->others;
+	return true;
+}
+
+static bool set_retry(struct call *call)
+{
+	const struct nr_tool_option retry = {NAME, "--retry", 0,
+	                                     NARU_DIAL_TRIES_MAX - 1};
+	int64_t count;
+
+	if (!nr_tool_number(&retry, optarg, &count))
+		return false;
+	call->options.tries = (unsigned)count + 1;
+	return true;
+}
+
+/* Options with a value that say how to dial. */
+static bool set_dial(struct call *call, int c)
+{
+	struct naru_dial_options *o = &call->options;
+
+	switch (c) {
+	case OPTION_TIMEOUT:
+		return set_time("--timeout", &o->timeout_ms);
+	case OPTION_OR:
+		return add_other(call, optarg);
+	case OPTION_RETRY:
+		return set_retry(call);
+	case OPTION_KEEPALIVE:
+		return set_time("--keepalive", &o->keepalive_ms);
+	case OPTION_USER_TIMEOUT:
+		return set_time("--user-timeout", &o->user_timeout_ms);
+	default:
+		o->source = optarg;
+		return true;
+	}
+}
+
 static bool set_option(struct call *call, int c, char **argv)
 {
 	const struct nr_tool_option port = {NAME, "--port", 1, 65535};
-	const struct nr_tool_option timeout = {NAME, "--timeout", 1,
-	                                       NR_TOOL_DURATION_MAX};
 	const struct nr_tool_option wait = {NAME, "--wait", 0,
 	                                    NR_TOOL_DURATION_MAX};
 
@@ -134,10 +212,14 @@ static bool set_option(struct call *call, int c, char **argv)
 	case '6':
 		return nr_tool_family(NAME, c, &call->options.family);
 	case OPTION_TIMEOUT:
-		return nr_tool_duration(&timeout, optarg,
-		                        &call->options.timeout_ms);
 	case OPTION_SOURCE:
-		call->options.source = optarg;
+	case OPTION_OR:
+	case OPTION_RETRY:
+	case OPTION_KEEPALIVE:
+	case OPTION_USER_TIMEOUT:
+		return set_dial(call, c);
+	case OPTION_FAST_OPEN:
+		call->options.fast_open = 1;
 		return true;
 	case OPTION_PROXY:
 		return nr_tool_announce(NAME, "--proxy-protocol", optarg,
@@ -223,6 +305,10 @@ static int dial_fails(const struct call *call, int err)
 	if (call->log.why[0] && strstr(call->log.what, "TLS"))
 		nr_tool_say(NAME, "%s: %s: %s", call->endpoint,
 		            naru_strerror(err), call->log.why);
+	else if (call->other_count > 0)
+		nr_tool_say(NAME, "%s and %u other%s: %s", call->endpoint,
+		            call->other_count, call->other_count > 1 ? "s" : "",
+		            dial_error(err));
 	else
 		nr_tool_say(NAME, "%s: %s", call->endpoint, dial_error(err));
 	return err == -EINVAL ? NR_TOOL_USAGE : NR_TOOL_FAILURE;

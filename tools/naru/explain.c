@@ -59,6 +59,10 @@ static const struct explanation {
 	{"connect", ENETUNREACH, NULL, "no way leads to that network"},
 	{"connect", ENOENT, NULL, "there is no such unix socket"},
 	{"connect", EAGAIN, NULL, "the backlog at the other end is full"},
+	{"connect", ECANCELED, NULL,
+         "given up before an answer came: another one answered, or nobody "
+         "waits "
+         "any more"},
 	{"shutdown", 0, "CLOSED", "both sides have finished"},
 	{"shutdown", 0, "LAST-ACK",
          "no more from us; the peer had finished before"},

@@ -3,6 +3,7 @@
 
 #include "serve.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +72,14 @@ static void usage_options(FILE *out)
 	      "preferred first\n"
 	      "      --pin PINS              clients' public keys, "
 	      "sha256//...;...\n"
+	      "      --keepalive TIME        ask a peer that is silent for "
+	      "so long whether it\n"
+	      "                              is there\n"
+	      "      --user-timeout TIME     how long what is sent may stay "
+	      "unacknowledged\n"
+	      "      --fast-open N           clients whose first bytes come "
+	      "with their first\n"
+	      "                              packet and that may wait so; 0\n"
 	      "  -v                          tell of each conversation; -vv of "
 	      "each call\n"
 	      "  -q                          say nothing but why it fails to "
@@ -222,6 +231,9 @@ enum {
 	OPTION_STALL,
 	OPTION_PROXY,
 	OPTION_ANNOUNCE,
+	OPTION_KEEPALIVE,
+	OPTION_USER_TIMEOUT,
+	OPTION_FAST_OPEN,
 };
 
 static const struct option long_options[] = {
@@ -239,6 +251,9 @@ static const struct option long_options[] = {
 	{"proxy-protocol", optional_argument, NULL, OPTION_PROXY},
 	{"announce", required_argument, NULL, OPTION_ANNOUNCE},
 	NR_TOOL_TLS_OPTIONS,
+	{"keepalive", required_argument, NULL, OPTION_KEEPALIVE},
+	{"user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT},
+	{"fast-open", required_argument, NULL, OPTION_FAST_OPEN},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -275,6 +290,12 @@ static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
 	case OPTION_ANNOUNCE:
 		return nr_tool_announce(NAME, "--announce", text,
 		                        &serve->arg.announce);
+	case OPTION_KEEPALIVE:
+		return set_time("--keepalive", 1, text, &o->keepalive_ms);
+	case OPTION_USER_TIMEOUT:
+		return set_time("--user-timeout", 1, text, &o->user_timeout_ms);
+	case OPTION_FAST_OPEN:
+		return set_count("--fast-open", INT32_MAX, text, &o->fast_open);
 	default:
 		return set_time("--drain", 0, text, &serve->drain_ms);
 	}
@@ -312,10 +333,32 @@ static bool set_option(struct nr_tool_serving *serve, int c, char **argv)
 	}
 }
 
+/* Cuts ENDPOINT,ENDPOINT... into those that are called one after the other. */
+static bool cut_targets(struct nr_tool_serving *serve)
+{
+	struct nr_tool_talk_arg *arg = &serve->arg;
+	static char *text; /* as long as the command lasts */
+	char *rest = text = strdup(arg->target), why[1024] = "";
+	int count = 0;
+
+	while (rest && count < NARU_DIAL_ENDPOINTS_MAX) {
+		char *one = strsep(&rest, ",");
+
+		arg->targets[count++] = one;
+		if (naru_endpoint_check(one, why, sizeof(why)) == 0)
+			continue;
+		nr_tool_say(NAME, "%s: %s", serve->talk->name, why);
+		return false;
+	}
+	if (count > 0 && !rest)
+		return true;
+	nr_tool_say(NAME, "%s: %s", serve->talk->name,
+	            count > 0 ? "too many endpoints" : naru_strerror(-ENOMEM));
+	return false;
+}
+
 static bool set_talk(struct nr_tool_serving *serve, const char *text)
 {
-	char why[1024] = "";
-
 	serve->talk = nr_tool_talk_find(text, &serve->arg.target);
 	if (!serve->talk) {
 		nr_tool_say(NAME,
@@ -330,11 +373,7 @@ static bool set_talk(struct nr_tool_serving *serve, const char *text)
 		            text, text);
 		return false;
 	}
-	if (naru_endpoint_check(serve->arg.target, why, sizeof(why)) < 0) {
-		nr_tool_say(NAME, "%s: %s", serve->talk->name, why);
-		return false;
-	}
-	return true;
+	return cut_targets(serve);
 }
 
 /* [ENDPOINT] [TALK], or [ENDPOINT] before a program. */

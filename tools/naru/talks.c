@@ -196,8 +196,9 @@ static int relay(struct naru_conv *conv, void *arg)
 	nr_tool_log_init(log, given->log->verbosity, true);
 	log->pid = given->log->pid;
 	log->capture = true;
-	err = naru_dial(&other, given->target,
-	                NARU_DIAL_OPTIONS(.report = nr_tool_log_event,
+	err = naru_dial(&other, given->targets[0],
+	                NARU_DIAL_OPTIONS(.alternatives = given->targets + 1,
+	                                  .report = nr_tool_log_event,
 	                                  .report_arg = log,
 	                                  .report_calls = log->verbosity >=
 	                                                  NR_TOOL_LOG_CALLS,
@@ -224,7 +225,8 @@ const struct nr_tool_talk nr_tool_talks[] = {
          nr_tool_datagram_chargen},
 	{"daytime", daytime, false, "send the date and the time (RFC 867)"},
 	{"time", time_of_day, false, "send the time as a number (RFC 868)"},
-	{"relay", relay, true, "carry bytes to and from another server"},
+	{"relay", relay, true,
+         "carry bytes to and from a server: ENDPOINT[,ENDPOINT...]"},
 	{NULL, NULL, false, NULL},
 };
 

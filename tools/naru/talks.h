@@ -14,7 +14,9 @@
 
 /* What a talk of the table is given as its argument. */
 struct nr_tool_talk_arg {
-	const char *target;          /* of relay=ENDPOINT */
+	const char *target; /* of relay=ENDPOINT, as it was given */
+	/* What that was cut into, ended by null. */
+	const char *targets[NARU_DIAL_ENDPOINTS_MAX + 1];
 	char **argv;                 /* of a program, ended by null */
 	enum naru_announce announce; /* what relay sends first */
 	struct nr_tool_log *log;     /* where to say what went wrong */
