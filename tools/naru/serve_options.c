@@ -40,6 +40,9 @@ static void usage_options(FILE *out)
 	      "output when ready\n"
 	      "      --idle-timeout TIME     how long a talk waits for its "
 	      "peer; 10m\n"
+	      "      --handshake-timeout TIME\n"
+	      "                              how long what comes before it may "
+	      "take: TLS; 10s\n"
 	      "      --drain TIME            how long conversations may take "
 	      "to end; 10s\n"
 	      "      --stack SIZE            the stack of a fiber, 128K, or of "
@@ -194,6 +197,7 @@ enum {
 	OPTION_IO,
 	OPTION_ISOLATE,
 	OPTION_STALL,
+	OPTION_HANDSHAKE,
 };
 
 static const struct option long_options[] = {
@@ -208,6 +212,7 @@ static const struct option long_options[] = {
 	{"io", required_argument, NULL, OPTION_IO},
 	{"isolate", no_argument, NULL, OPTION_ISOLATE},
 	{"stall", required_argument, NULL, OPTION_STALL},
+	{"handshake-timeout", required_argument, NULL, OPTION_HANDSHAKE},
 	NR_TOOL_TLS_OPTIONS,
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -238,6 +243,9 @@ static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
 		return set_stack(text, &o->stack_size);
 	case OPTION_IO:
 		return set_io(text, &o->io);
+	case OPTION_HANDSHAKE:
+		return set_time("--handshake-timeout", 1, text,
+		                &o->handshake_ms);
 	case OPTION_STALL:
 		return set_stall(text, &o->stall_ms);
 	default:
