@@ -15,6 +15,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -26,6 +27,7 @@ from harness import (HELPERS, NARU, Server, every_model, has, listener,
 
 TEXT = b'a line\nand bytes \x00\xff\x80\r\n' * 2000
 EC = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+EXAMPLES = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else None
 FORKING = ('fiber', 'fiber-epoll', 'fiber-isolated', 'thread', 'prefork',
            'process')
 
@@ -819,6 +821,34 @@ def test_program_speaks_under_tls(model):
     same((status, out), (0, data + b'end\n'), said)
     server.says('program .* ended: exit 0')
     server.is_well()
+
+
+# The example.
+
+def test_example_greets_by_certificate():
+    made = certs()
+    sock = listener()
+    port = sock.getsockname()[1]
+    sock.close()
+    example, ca = EXAMPLES / '07-tls', made('ca.pem')
+
+    def greeting(name):
+        return run(example, 'call', f'tls://localhost:{port}',
+                   made(f'{name}.pem'), made(f'{name}.key'), ca)
+
+    server = spawn(example, 'serve', f'tls://localhost:{port}',
+                   made('server.pem'), made('server.key'), ca,
+                   stderr=subprocess.PIPE)
+    until(lambda: greeting('client')[:2] == (0, b'hello, alice\n'),
+          'no greeting')
+    server.send_signal(signal.SIGHUP)
+    same(greeting('client')[:2], (0, b'hello, alice\n'))
+    status, out, said = greeting('stranger')
+    same((status, out), (1, b''), said)
+    server.terminate()
+    said = server.stderr.read().decode()
+    same(server.wait(harness.PATIENCE), 0, said)
+    has(said, 'CN=mallory is signed by nobody we trust: CN=elsewhere')
 
 
 # What it costs.
