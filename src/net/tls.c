@@ -187,7 +187,8 @@ static int flush(struct nr_link *link, struct nr_io *io, int64_t until)
 	return err;
 }
 
-/* Makes a record of LEN bytes at most. */
+/* Makes a record of LEN bytes at most. -EAGAIN where that has to wait for the
+ * rest of what the peer is saying about its keys. */
 static ssize_t seal(struct nr_tls_state *tls, const void *data, size_t len)
 {
 	char why[NR_TLS_WHY];
@@ -204,8 +205,7 @@ static ssize_t seal(struct nr_tls_state *tls, const void *data, size_t len)
 		tls->data_end = tls->base + tls->wire.sent;
 		if (result != 1)
 			err = failure(tls, result, why, sizeof(why));
-		/* It has all been put away, or the connection is broken. */
-		if (err == -EAGAIN || (result != 1 && err == 0))
+		if (result != 1 && err == 0)
 			err = -EPIPE;
 		if (tls->wire.begin == tls->wire.end)
 			(void)nr_tls_wire_push(&tls->wire);
@@ -230,21 +230,39 @@ static size_t join(const struct iovec *iov, int count, char *buf)
 	return len;
 }
 
+/* A peer may say in several records that it changes its keys, between which we
+ * cannot send: whoever receives takes them. Nobody does that, so nobody has to
+ * be woken for it. */
+#define KEYS_NS NR_NS_PER_MS
+
 /* Makes one record of the first bytes of IOV, a full one where there are so
  * many. */
 static ssize_t seal_first(struct nr_tls_state *tls, struct nr_io *io,
-                          const struct iovec *iov, int count)
+                          const struct iovec *iov, int count, int64_t until)
 {
+	const void *data = iov[0].iov_base;
+	size_t len = iov[0].iov_len;
 	char *joined = NULL;
 	ssize_t sealed;
+	int err = 0;
 
-	if (count > 1 && iov[0].iov_len < NR_BUFFER_SIZE)
+	if (count > 1 && len < NR_BUFFER_SIZE)
 		joined = io->ops->lend(io);
-	if (!joined)
-		return seal(tls, iov[0].iov_base, iov[0].iov_len);
-	sealed = seal(tls, joined, join(iov, count, joined));
-	io->ops->give_back(io, joined);
-	return sealed;
+	if (joined) {
+		len = join(iov, count, joined);
+		data = joined;
+	}
+	while ((sealed = seal(tls, data, len)) == -EAGAIN && err == 0) {
+		int64_t now = nr_now();
+
+		err = now >= until
+		              ? -ETIMEDOUT
+		              : io->ops->sleep(io, nr_time_min(until,
+		                                               now + KEYS_NS));
+	}
+	if (joined)
+		io->ops->give_back(io, joined);
+	return sealed == -EAGAIN ? err : sealed;
 }
 
 /*
@@ -271,7 +289,7 @@ static ssize_t tls_send(struct nr_link *link, struct nr_io *io,
 	sealed = (ssize_t)tls->sealed;
 	tls->sealed = 0;
 	if (sealed == 0)
-		sealed = seal_first(tls, io, iov, count);
+		sealed = seal_first(tls, io, iov, count, until);
 	if (sealed < 0 || total > NR_BUFFER_SIZE)
 		return sealed;
 	err = flush(link, io, until);

@@ -165,9 +165,8 @@ static int refresh_server(struct nr_tls *tls, const struct nr_report *report)
 	struct nr_tls_set *set;
 	unsigned wanted;
 
-	/* Whoever comes now goes on with what there is. */
-	if (!nr_mutex_try(&tls->reading))
-		return 0;
+	/* Who comes second waits for what the first one reads. */
+	nr_mutex_lock(&tls->reading);
 	wanted = atomic_load(tls->wanted);
 	if (wanted != atomic_load(&tls->read)) {
 		if (read_files(tls, report, &set) == 0)

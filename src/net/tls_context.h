@@ -62,7 +62,7 @@ int nr_tls_reload(struct nr_tls *tls);
 /* Whether somebody wants the files read anew, or nobody has read them yet. */
 bool nr_tls_is_stale(const struct nr_tls *tls);
 
-/* Reads them, where nobody else does. What cannot be read, by a process that
+/* Reads them, or waits for who does. What cannot be read, by a process that
  * has given up its privileges, is told to REPORT, and a server goes on with
  * what it has. Blocks. 0, or why there is nothing to go on with. */
 int nr_tls_refresh(struct nr_tls *tls, const struct nr_report *report);

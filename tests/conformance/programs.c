@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "cases.h"
 
 static volatile pid_t child;
@@ -80,6 +81,7 @@ static void start_second(void)
 	char wanted[NARU_ADDR_TEXT];
 
 	options.io = place.io;
+	options.tls = bridge_tls();
 	place_endpoint(wanted, sizeof(wanted));
 	EXPECT(naru_server_new(&second, &options), 0);
 	EXPECT(naru_server_listen(second, wanted, talk_echo, NULL), 0);

@@ -60,6 +60,7 @@ static int check_address(const struct naru_addr *addr)
 		[TRANSPORT_TCP4] = NARU_ADDR_IPV4,
 		[TRANSPORT_TCP6] = NARU_ADDR_IPV6,
 		[TRANSPORT_UNIX] = NARU_ADDR_UNIX,
+		[TRANSPORT_TLS] = NARU_ADDR_IPV4,
 	};
 	char text[NARU_ADDR_TEXT];
 	int len = naru_addr_format(addr, text, sizeof(text));

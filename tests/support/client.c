@@ -17,10 +17,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "check.h"
 #include "place.h"
 
 #define CHUNK 65536
+
+/* Large enough to be quick, and small enough to be full soon. */
+#define LISTENER_BUFFER 65536
 
 static socklen_t unix_address(const char *name, struct sockaddr_un *to)
 {
@@ -66,7 +70,8 @@ socklen_t client_address(const char *endpoint, struct sockaddr_storage *to)
 	memset(to, 0, sizeof(*to));
 	if (strncmp(endpoint, "unix:", 5) == 0)
 		return unix_address(endpoint + 5, (struct sockaddr_un *)to);
-	if (strncmp(endpoint, "tcp://", 6) != 0)
+	if (strncmp(endpoint, "tcp://", 6) != 0 &&
+	    strncmp(endpoint, "tls://", 6) != 0)
 		fail_with("not an endpoint: %s", endpoint);
 	return ip_address(endpoint + 6, to);
 }
@@ -79,6 +84,20 @@ static void limit_waits(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 
+static bool over_tls(const char *endpoint)
+{
+	return strncmp(endpoint, "tls://", 6) == 0;
+}
+
+/* FD under TLS. */
+static int bridged(int fd, bool server, bool small)
+{
+	int plain = bridge_over(fd, server, small);
+
+	limit_waits(plain);
+	return plain;
+}
+
 static int connect_with(const char *endpoint, int buffer)
 {
 	struct sockaddr_storage to;
@@ -89,13 +108,17 @@ static int connect_with(const char *endpoint, int buffer)
 	if (fd < 0)
 		return -errno;
 	limit_waits(fd);
+	/* Behind this one another socket buffers as well. */
+	if (!buffer && over_tls(endpoint))
+		buffer = LISTENER_BUFFER;
 	if (buffer)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
 	if (to.ss_family != AF_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1},
 		           sizeof(int));
 	if (connect(fd, (struct sockaddr *)&to, len) == 0)
-		return fd;
+		return over_tls(endpoint) ? bridged(fd, false, buffer == 1)
+		                          : fd;
 	err = errno;
 	close(fd);
 	return -err;
@@ -123,9 +146,6 @@ int client_connect_small(const char *endpoint)
 		fail_with("connect %s: %s", endpoint, strerror(-fd));
 	return fd;
 }
-
-/* Large enough to be quick, and small enough to be full soon. */
-#define LISTENER_BUFFER 65536
 
 int client_listen(char *endpoint, size_t size)
 {
@@ -158,6 +178,8 @@ int client_accept(int listener)
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
 		fail_with("accept: %s", strerror(errno));
+	if (place.transport == TRANSPORT_TLS)
+		return bridged(fd, true, false);
 	limit_waits(fd);
 	return fd;
 }

@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bridge.h"
+
 struct place place;
 
 static const struct {
@@ -36,6 +38,7 @@ static const char *const transports[] = {
 	[TRANSPORT_TCP4] = "tcp4",
 	[TRANSPORT_TCP6] = "tcp6",
 	[TRANSPORT_UNIX] = "unix",
+	[TRANSPORT_TLS] = "tls",
 };
 
 static bool set_model(const char *name)
@@ -80,6 +83,8 @@ bool place_set(const char *model, const char *transport)
 		perror(place.dir);
 		return false;
 	}
+	if (place.transport == TRANSPORT_TLS)
+		bridge_open();
 	return true;
 }
 
@@ -121,6 +126,7 @@ void place_leave(void)
 {
 	place_clean();
 	rmdir(place.dir);
+	bridge_close();
 }
 
 void place_endpoint(char *buf, size_t size)
@@ -129,6 +135,8 @@ void place_endpoint(char *buf, size_t size)
 
 	if (place.transport == TRANSPORT_TCP4)
 		snprintf(buf, size, "tcp://127.0.0.1:0");
+	else if (place.transport == TRANSPORT_TLS)
+		snprintf(buf, size, "tls://127.0.0.1:0");
 	else if (place.transport == TRANSPORT_TCP6)
 		snprintf(buf, size, "tcp://[::1]:0");
 	else

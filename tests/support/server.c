@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "check.h"
 #include "place.h"
 
@@ -104,6 +105,7 @@ static void make_server(const struct setup *setup)
 		options.workers = 4;
 	if (!setup->unreported)
 		options.report = shared_report;
+	options.tls = bridge_tls();
 	must_start("naru_server_new", naru_server_new(&server, &options));
 	atomic_store(&server_under_test, server);
 }

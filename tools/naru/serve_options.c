@@ -41,6 +41,9 @@ static void usage_options(FILE *out)
 	      "output when ready\n"
 	      "      --idle-timeout TIME     how long a talk waits for its "
 	      "peer; 10m\n"
+	      "      --handshake-timeout TIME\n"
+	      "                              how long what comes before it may "
+	      "take: TLS; 10s\n"
 	      "      --drain TIME            how long conversations may take "
 	      "to end; 10s\n"
 	      "      --stack SIZE            the stack of a fiber, 128K, or of "
@@ -234,6 +237,7 @@ enum {
 	OPTION_KEEPALIVE,
 	OPTION_USER_TIMEOUT,
 	OPTION_FAST_OPEN,
+	OPTION_HANDSHAKE,
 };
 
 static const struct option long_options[] = {
@@ -250,6 +254,7 @@ static const struct option long_options[] = {
 	{"stall", required_argument, NULL, OPTION_STALL},
 	{"proxy-protocol", optional_argument, NULL, OPTION_PROXY},
 	{"announce", required_argument, NULL, OPTION_ANNOUNCE},
+	{"handshake-timeout", required_argument, NULL, OPTION_HANDSHAKE},
 	NR_TOOL_TLS_OPTIONS,
 	{"keepalive", required_argument, NULL, OPTION_KEEPALIVE},
 	{"user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT},
@@ -283,6 +288,9 @@ static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
 		return set_stack(text, &o->stack_size);
 	case OPTION_IO:
 		return set_io(text, &o->io);
+	case OPTION_HANDSHAKE:
+		return set_time("--handshake-timeout", 1, text,
+		                &o->handshake_ms);
 	case OPTION_STALL:
 		return set_stall(text, &o->stall_ms);
 	case OPTION_PROXY:
