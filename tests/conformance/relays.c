@@ -79,6 +79,10 @@ static int talk_relay_under(struct naru_conv *conv, void *arg)
 		setrlimit(RLIMIT_NOFILE, &limit);
 	/* Whether sending or receiving finds it out is a matter of luck. */
 	EXPECT(err == -EPIPE ? -ECONNRESET : err, under->result);
+	if (err == 0) {
+		EXPECT(naru_received(conv), naru_sent(far));
+		EXPECT(naru_received(far), naru_sent(conv));
+	}
 	EXPECT(naru_close(far), 0);
 	set_step(2);
 	return err;
