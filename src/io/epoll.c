@@ -403,17 +403,9 @@ static int epoll_turn(struct nr_engine *engine, int64_t until)
 {
 	struct epoll_engine *epoll = epoll_of(engine);
 	struct epoll_event events[BATCH];
-	int64_t look = nr_engine_look_until(engine, until);
-	int ready = 0, err = 0;
+	int ready = nr_watch_events(epoll->watch, events, BATCH, until);
+	int err = 0;
 
-	if (look) {
-		do
-			ready = nr_watch_events(epoll->watch, events, BATCH, 0);
-		while (ready == 0 && nr_now() < look);
-		nr_engine_looked(engine, ready != 0);
-	}
-	if (ready == 0)
-		ready = nr_watch_events(epoll->watch, events, BATCH, until);
 	engine->now = nr_now();
 	for (int i = 0; i < ready && err == 0; i++) {
 		if (i + AHEAD < ready)

@@ -451,30 +451,13 @@ static int enter(struct uring_engine *uring, int64_t until)
 	return err == -ETIME ? 0 : err;
 }
 
-/* The same, after a look whether something comes. */
-static int look_and_enter(struct uring_engine *uring, int64_t until)
-{
-	int64_t look = nr_engine_look_until(&uring->engine, until);
-	bool seen = false;
-	int err = 0;
-
-	if (look == 0)
-		return enter(uring, until);
-	do {
-		err = enter(uring, 0);
-		seen = err < 0 || io_uring_cq_ready(&uring->ring) > 0;
-	} while (!seen && nr_now() < look);
-	nr_engine_looked(&uring->engine, seen);
-	return seen ? err : enter(uring, until);
-}
-
 static int uring_turn(struct nr_engine *engine, int64_t until)
 {
 	struct uring_engine *uring = uring_of(engine);
 	struct io_uring_cqe *cqe;
 	unsigned head, count = 0;
 	bool loop = false;
-	int err = look_and_enter(uring, until);
+	int err = enter(uring, until);
 
 	engine->now = nr_now();
 	/* -EBUSY: completions that the kernel keeps for want of room come
