@@ -403,9 +403,17 @@ static int epoll_turn(struct nr_engine *engine, int64_t until)
 {
 	struct epoll_engine *epoll = epoll_of(engine);
 	struct epoll_event events[BATCH];
-	int ready = nr_watch_events(epoll->watch, events, BATCH, until);
-	int err = 0;
+	int64_t look = nr_engine_look_until(engine, until);
+	int ready = 0, err = 0;
 
+	if (look) {
+		do
+			ready = nr_watch_events(epoll->watch, events, BATCH, 0);
+		while (ready == 0 && nr_now() < look);
+		nr_engine_looked(engine, ready != 0);
+	}
+	if (ready == 0)
+		ready = nr_watch_events(epoll->watch, events, BATCH, until);
 	engine->now = nr_now();
 	for (int i = 0; i < ready && err == 0; i++) {
 		if (i + AHEAD < ready)
@@ -464,6 +472,7 @@ static const struct nr_io_ops epoll_io = {
 	.connect = nr_io_connect,
 	.wait = epoll_wait_for,
 	.sleep = nr_engine_sleep,
+	.look = nr_engine_look,
 	.lend = nr_engine_lend,
 	.go_on = nr_engine_pass_on,
 	.give_back = nr_engine_give_back,

@@ -451,13 +451,30 @@ static int enter(struct uring_engine *uring, int64_t until)
 	return err == -ETIME ? 0 : err;
 }
 
+/* The same, after a look whether something comes. */
+static int look_and_enter(struct uring_engine *uring, int64_t until)
+{
+	int64_t look = nr_engine_look_until(&uring->engine, until);
+	bool seen = false;
+	int err = 0;
+
+	if (look == 0)
+		return enter(uring, until);
+	do {
+		err = enter(uring, 0);
+		seen = err < 0 || io_uring_cq_ready(&uring->ring) > 0;
+	} while (!seen && nr_now() < look);
+	nr_engine_looked(&uring->engine, seen);
+	return seen ? err : enter(uring, until);
+}
+
 static int uring_turn(struct nr_engine *engine, int64_t until)
 {
 	struct uring_engine *uring = uring_of(engine);
 	struct io_uring_cqe *cqe;
 	unsigned head, count = 0;
 	bool loop = false;
-	int err = enter(uring, until);
+	int err = look_and_enter(uring, until);
 
 	engine->now = nr_now();
 	/* -EBUSY: completions that the kernel keeps for want of room come
@@ -567,6 +584,7 @@ static const struct nr_io_ops uring_io = {
 	.connect = nr_io_connect,
 	.wait = uring_wait,
 	.sleep = nr_engine_sleep,
+	.look = nr_engine_look,
 	.lend = nr_engine_lend,
 	.go_on = nr_engine_pass_on,
 	.give_back = nr_engine_give_back,
