@@ -8,7 +8,7 @@ ARGS   ?=
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all serve check bench fuzz install format lint ci deps clean help
+.PHONY: all serve check bench bench-relay fuzz install format lint ci deps clean help
 
 # Builds the library and the command: build/naru.
 all: $(BUILD)/build.ninja
@@ -34,6 +34,11 @@ bench: # The benchmarks, some 20 minutes; results go to build/bench/results.
 	@scripts/install-deps bench
 	@$(MAKE) all
 	@exec bench/run $(BUILD) $(ARGS)
+
+bench-relay: # The relay beside others, some 10 minutes.
+	@scripts/install-deps bench
+	@$(MAKE) all
+	@exec bench/relay $(BUILD) $(ARGS)
 
 fuzz: # Feeds the parsers what nobody would send; ARGS=SECONDS for each.
 	@scripts/install-deps lint
@@ -64,7 +69,7 @@ clean: # Takes the build directory away.
 
 help: # This list.
 	@echo "make          builds into $(BUILD)/"
-	@sed -n 's/^\([a-z]*\):[^#]*# \(.*\)/\1 \2/p' Makefile | \
+	@sed -n 's/^\([a-z-]*\):[^#]*# \(.*\)/\1 \2/p' Makefile | \
 		while read -r name what; do \
-		printf 'make %-8s %s\n' "$$name" "$$what"; done
+		printf 'make %-12s %s\n' "$$name" "$$what"; done
 	@echo "ARGS='...' is handed on: make serve ARGS='-v -m prefork'"

@@ -8,6 +8,7 @@ A figure from a server that loses or mixes up bytes is worth nothing, so each
 kind of fault is shown to the load here. Speaks TAP.
 """
 
+import contextlib
 import json
 import os
 import selectors
@@ -205,14 +206,59 @@ class Refuses(Server):
             sock.close()
 
 
+class Relay(Server):
+    """What stands between the load's clients and its backend."""
+
+    def __init__(self):
+        super().__init__()
+        self.backend = socket.create_server(('127.0.0.1', 0), backlog=1000)
+        self.other = {}
+
+    def accept(self, sock):
+        far = socket.create_connection(self.backend.getsockname())
+        self.other.update({sock: far, far: sock})
+        super().accept(sock)
+        super().accept(far)
+
+    def answer(self, sock, data):
+        self.other[sock].sendall(self.spoil(data))
+
+    def spoil(self, data):
+        return data
+
+    def end(self, sock):
+        self.selector.unregister(sock)
+        # Unless the load has broken off meanwhile.
+        with contextlib.suppress(OSError):
+            self.other[sock].shutdown(socket.SHUT_WR)
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.backend.close()
+
+
+class RelayFlips(Relay):
+    def spoil(self, data):
+        return data[:-1] + bytes([data[-1] ^ (self.answered == 100)])
+
+
+class RelayLoses(Relay):
+    def spoil(self, data):
+        return data[self.answered == 100:]
+
+
 def load(server, mode, **numbers):
     """What the load printed, or its complaint as a text."""
-    words = [f'{name}={value}' for name, value in {
-        'port': server.port, 'pid': os.getpid(), 'warmup_ms': 100,
-        'measure_ms': 300, **numbers}.items()]
+    numbers = {'port': server.port, 'pid': os.getpid(), 'warmup_ms': 100,
+               'measure_ms': 300, **numbers}
+    fds = []
+    if isinstance(server, Relay):
+        fds = [server.backend.fileno()]
+        numbers['backend'] = fds[0]
+    words = [f'{name}={value}' for name, value in numbers.items()]
     done = subprocess.run([LOAD, mode, *words], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=60,
-                          check=False)
+                          check=False, pass_fds=fds)
     return json.loads(done.stdout) if done.returncode == 0 else done.stderr
 
 
@@ -228,8 +274,8 @@ def complains(kind, why, mode='echo', **numbers):
     assert isinstance(got, str) and why in got, f'{mode}: {got!r}'
 
 
-def measures(mode, **numbers):
-    with Server() as server:
+def measures(mode, kind=Server, **numbers):
+    with kind() as server:
         got = load(server, mode, **numbers)
     assert isinstance(got, dict), got
     return got
@@ -249,6 +295,25 @@ def test_lines_are_measured():
 
 def test_churn_is_measured():
     assert measures('churn', connections=4)['count'] > 0
+
+
+def test_relays_are_measured():
+    for numbers in ({'mode': 'echo', 'depth': 16}, {'mode': 'lines'},
+                    {'mode': 'bulk'}, {'mode': 'bulk', 'checked': 1}):
+        got = measures(kind=Relay, connections=5, **numbers)
+        assert got['count'] > 0, (numbers, got)
+
+
+def test_what_a_relay_does_wrong_is_found():
+    complains(RelayFlips, 'Bad message', checked=1, mode='bulk')
+    complains(RelayFlips, 'Bad message')
+    complains(RelayLoses, 'Bad message', checked=1, mode='bulk')
+    complains(RelayLoses, 'bytes are missing', mode='bulk')
+
+
+def test_bulk_needs_a_backend():
+    with Server() as server:
+        assert 'usage' in load(server, 'bulk')
 
 
 def test_a_changed_bit_is_found():

@@ -49,13 +49,20 @@ void load_backend_init(struct load_backend *backend,
 	watch(backend, backend->listener, NULL);
 }
 
-static void accept_one(struct load_backend *backend)
+static struct load_inner *new_inner(void)
 {
 	struct load_inner *inner = calloc(1, sizeof(*inner));
-	int one = 1;
 
 	if (!inner)
 		load_die("memory", -ENOMEM);
+	return inner;
+}
+
+static void accept_one(struct load_backend *backend)
+{
+	struct load_inner *inner = new_inner();
+	int one = 1;
+
 	inner->fd = accept4(backend->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (inner->fd < 0)
 		load_die("accept4", -errno);

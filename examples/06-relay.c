@@ -27,7 +27,7 @@ static int forward(struct naru_conv *client, void *arg)
 {
 	const struct backends *backends = arg;
 	unsigned first = (unsigned)(naru_id(client) % backends->count);
-	struct naru_conv *backend;
+	struct naru_conv *backend = NULL;
 	int err = 0, end;
 
 	for (unsigned i = 0; i < backends->count; i++) {

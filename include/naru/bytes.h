@@ -25,6 +25,7 @@
  * and what recv(2), send(2) and shutdown(2) say of the network.
  */
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "naru/base.h"
@@ -91,13 +92,29 @@ NARU_RESULT int naru_finish(struct naru_conv *conv);
 
 /*
  * Carries bytes between A and B in both directions until both have finished
- * or one breaks. The end of one direction is passed on as a half-close, so
- * that the other direction still runs to its end. Waits; needs a second
- * strand, which it spawns from A. A's and B's timeouts hold.
+ * or one breaks. The end of one direction is passed on as a half-close (RFC
+ * 9293, 3.6), so that the other direction still runs to its end. Waits; needs
+ * a second strand, which it spawns from A. A's and B's timeouts hold; who
+ * listens to the other side is not idle. Both stay the caller's.
  *
- * Returns 0, or the first error of either.
+ * What comes in bulk over plain sockets is spliced (splice(2)) through a pipe
+ * of 256 KiB at most; all else goes through a buffer of 16 KiB. More than that
+ * is never held: a slow receiver stops its sender. Where one direction breaks,
+ * so does the other, and both peers see a reset.
+ *
+ * Returns 0, or the first error of either; how much was carried is told as
+ * NARU_EVENT_RELAY, and by naru_received() and naru_sent().
  */
 NARU_RESULT int naru_relay(struct naru_conv *a, struct naru_conv *b);
+
+/*
+ * How many bytes have come from the peer, and how many the system has taken for
+ * it, since the conversation began; by whichever call. To be asked by the
+ * strand that receives, or sends, or when no other does so any more. Neither
+ * waits nor fails.
+ */
+uint64_t naru_received(struct naru_conv *conv);
+uint64_t naru_sent(struct naru_conv *conv);
 
 NARU_END_DECLS
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Who speaks, and how long things may take: naru/conv.h, naru/time.h. */
+/* Who speaks, how much, and how long things may take: naru/conv.h,
+ * naru/bytes.h, naru/time.h. */
 #include <errno.h>
 
 #include "base/time.h"
 #include "conv/conv.h"
+#include "naru/bytes.h"
 #include "naru/time.h"
 #include "net/addr.h"
 #include "os/os_socket.h"
@@ -31,6 +33,16 @@ const struct naru_addr *naru_local(struct naru_conv *conv)
 uint64_t naru_id(struct naru_conv *conv)
 {
 	return nr_conv_is(conv) ? conv->id : 0;
+}
+
+uint64_t naru_received(struct naru_conv *conv)
+{
+	return nr_conv_is(conv) ? conv->in.total + conv->program_received : 0;
+}
+
+uint64_t naru_sent(struct naru_conv *conv)
+{
+	return nr_conv_is(conv) ? conv->out.total + conv->program_sent : 0;
 }
 
 int naru_peer_process(struct naru_conv *conv,
