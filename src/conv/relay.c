@@ -286,15 +286,13 @@ static void report(const struct relay *relay, int64_t began, int result)
 
 int naru_relay(struct naru_conv *a, struct naru_conv *b)
 {
-	struct nr_strand *self = nr_strand_self();
-	struct nr_io *io = self->io;
 	struct relay relay = {0};
 	int64_t began = nr_now();
 	int result;
 
 	if (!nr_conv_is(a) || !nr_conv_is(b) || a == b)
 		return -EINVAL;
-	result = nr_output_settle(self, a, NR_NEVER);
+	result = nr_output_settle(nr_strand_self(), a, NR_NEVER);
 	if (result != 0)
 		return result;
 	relay.there = (struct flow){.relay = &relay,
@@ -308,12 +306,7 @@ int naru_relay(struct naru_conv *a, struct naru_conv *b)
 	                           .other = &relay.there,
 	                           .finished = a->out.finished};
 	nr_mutex_init(&relay.lock);
-	/* What is passed on is often answered at once. */
-	if (io->ops->look)
-		io->ops->look(io, true);
 	result = carry_both(&relay);
-	if (io->ops->look)
-		io->ops->look(io, false);
 	nr_mutex_fini(&relay.lock);
 	report(&relay, began, result);
 	return result;

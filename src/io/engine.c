@@ -36,41 +36,6 @@ void nr_engine_fini(struct nr_engine *engine)
 		nr_pipe_close(&engine->pipes[--engine->pipes_spare]);
 }
 
-int64_t nr_engine_look_until(struct nr_engine *engine, int64_t until)
-{
-	int64_t now;
-
-	if (until <= 0 || engine->lookers == 0)
-		return 0;
-	if (engine->unlooked > 0) {
-		engine->unlooked--;
-		return 0;
-	}
-	now = nr_now();
-	return until <= now ? 0 : nr_time_min(until, now + LOOK_NS);
-}
-
-void nr_engine_look(struct nr_io *io, bool on)
-{
-	struct nr_engine *engine = nr_io_fiber_of(io)->engine;
-
-	if (on)
-		engine->lookers++;
-	else
-		engine->lookers--;
-}
-
-void nr_engine_looked(struct nr_engine *engine, bool seen)
-{
-	if (seen) {
-		engine->missed = 0;
-	} else {
-		if (engine->missed < MISSED_MAX)
-			engine->missed++;
-		engine->unlooked = 1u << engine->missed;
-	}
-}
-
 void nr_io_fiber_init(struct nr_io_fiber *fiber, struct nr_engine *engine)
 {
 	*fiber = (struct nr_io_fiber){.io.ops = engine->ops->io,

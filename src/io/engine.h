@@ -94,9 +94,6 @@ struct nr_engine {
 	const struct nr_engine_ops *ops;
 	const struct nr_parking *parking;
 	int64_t now;             /* when the last turn was over */
-	unsigned lookers;        /* fibers that want one to look */
-	unsigned missed;         /* looks in a row that saw nothing */
-	unsigned unlooked;       /* waits that come before the next look */
 	struct nr_buffer *spare; /* buffers, the last one used first */
 	unsigned spare_count;
 	char *scratch;                        /* or null */
@@ -110,19 +107,6 @@ extern const struct nr_engine_ops nr_engine_uring;
 void nr_engine_init(struct nr_engine *engine, const struct nr_engine_ops *ops,
                     const struct nr_parking *parking);
 void nr_engine_fini(struct nr_engine *engine);
-
-/*
- * Before turn() lets its thread sleep until UNTIL, it looks for a few
- * microseconds whether something comes, where a fiber has asked for that: going
- * to sleep and being woken take that long as well, and one who is passed a word
- * on often has the next one at once. Where looking has been in vain, it is done
- * ever more seldom.
- *
- * Until when to look, or 0 for not at all; and whether something was seen.
- */
-int64_t nr_engine_look_until(struct nr_engine *engine, int64_t until);
-void nr_engine_looked(struct nr_engine *engine, bool seen);
-void nr_engine_look(struct nr_io *io, bool on);
 
 /* The waiter of a fiber. */
 void nr_io_fiber_init(struct nr_io_fiber *fiber, struct nr_engine *engine);

@@ -543,7 +543,6 @@ static const struct nr_io_ops epoll_io = {
 	.wait = epoll_wait_for,
 	.attempt = epoll_attempt,
 	.sleep = nr_engine_sleep,
-	.look = nr_engine_look,
 	.lend = nr_engine_lend,
 	.go_on = nr_engine_pass_on,
 	.give_back = nr_engine_give_back,

@@ -122,11 +122,6 @@ struct nr_io_ops {
 	/* Waits until UNTIL, and returns 0 then. */
 	int (*sleep)(struct nr_io *io, int64_t until);
 
-	/* Whether the strand's thread is to look for a moment, before it
-	 * sleeps, if something comes: once on, and once off again. Null where
-	 * each strand has its own thread. */
-	void (*look)(struct nr_io *io, bool on);
-
 	/* For a caller that goes on without having waited: now and then it
 	 * lets the others have their turn. 0 or -ECANCELED. */
 	int (*go_on)(struct nr_io *io);

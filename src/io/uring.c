@@ -597,7 +597,6 @@ static const struct nr_io_ops uring_io = {
 	.wait = uring_wait,
 	.attempt = uring_attempt,
 	.sleep = nr_engine_sleep,
-	.look = nr_engine_look,
 	.lend = nr_engine_lend,
 	.go_on = nr_engine_pass_on,
 	.give_back = nr_engine_give_back,

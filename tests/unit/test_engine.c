@@ -524,38 +524,6 @@ static void test_socket_that_does_not_block_is_waited_for(void **state)
 	close_pair(&pairs[0]);
 }
 
-/* How many of a hundred waits are looked before. */
-static int count_looks(struct nr_engine *engine, bool seen)
-{
-	int looks = 0;
-
-	for (int i = 0; i < 100; i++) {
-		if (!nr_engine_look_until(engine, NR_NEVER))
-			continue;
-		nr_engine_looked(engine, seen);
-		looks++;
-	}
-	return looks;
-}
-
-static void test_looking_in_vain_becomes_rare(void **state)
-{
-	struct nr_engine engine = {0};
-
-	(void)state;
-	assert_int_equal(nr_engine_look_until(&engine, NR_NEVER), 0);
-	engine.lookers = 1;
-	assert_int_equal(nr_engine_look_until(&engine, 0), 0);
-	assert_int_equal(nr_engine_look_until(&engine, 1), 0);
-	assert_true(nr_engine_look_until(&engine, NR_NEVER) > nr_now());
-	assert_int_equal(count_looks(&engine, true), 100);
-	assert_in_range(count_looks(&engine, false), 1, 7);
-	assert_in_range(count_looks(&engine, false), 1, 2);
-	/* It is found out when that changes. */
-	(void)count_looks(&engine, true);
-	assert_int_equal(count_looks(&engine, true), 100);
-}
-
 #define EACH(test)                                                             \
 	{#test " (epoll)", test, set_up_epoll, tear_down, NULL},               \
 		{#test " (uring)", test, set_up_uring, tear_down, NULL},       \
