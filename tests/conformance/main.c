@@ -13,10 +13,11 @@
 #define CASES_MAX 200
 
 static const struct conformance_list *const lists[] = {
-	&bytes_list,    &messages_list, &time_list,    &late_list,
-	&ends_list,     &breaks_list,   &backlog_list, &strands_list,
-	&cancel_list,   &chat_list,     &who_list,     &life_list,
-	&isolated_list, &sharing_list,  &program_list, &load_list,
+	&datagrams_list, &bytes_list,    &messages_list, &time_list,
+	&late_list,      &ends_list,     &breaks_list,   &backlog_list,
+	&strands_list,   &cancel_list,   &chat_list,     &who_list,
+	&life_list,      &isolated_list, &sharing_list,  &program_list,
+	&load_list,
 };
 
 static int first_free; /* the lowest descriptor that tests may open */
@@ -74,8 +75,8 @@ int main(int argc, char **argv)
 	int failed;
 
 	if (argc < 3 || argc > 4 || !place_set(argv[1], argv[2])) {
-		fprintf(stderr,
-		        "usage: conformance MODEL tcp4|tcp6|unix [PATTERN]\n");
+		fprintf(stderr, "usage: conformance MODEL tcp4|tcp6|unix|udp "
+		                "[PATTERN]\n");
 		return 2;
 	}
 	if (!place_exists()) {

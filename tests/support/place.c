@@ -36,6 +36,7 @@ static const char *const transports[] = {
 	[TRANSPORT_TCP4] = "tcp4",
 	[TRANSPORT_TCP6] = "tcp6",
 	[TRANSPORT_UNIX] = "unix",
+	[TRANSPORT_UDP] = "udp",
 };
 
 static bool set_model(const char *name)
@@ -131,6 +132,8 @@ void place_endpoint(char *buf, size_t size)
 		snprintf(buf, size, "tcp://127.0.0.1:0");
 	else if (place.transport == TRANSPORT_TCP6)
 		snprintf(buf, size, "tcp://[::1]:0");
+	else if (place.transport == TRANSPORT_UDP)
+		snprintf(buf, size, "udp://127.0.0.1:0");
 	else
 		snprintf(buf, size, "unix:%s/%ld-%u", place.dir, (long)getpid(),
 		         count++);

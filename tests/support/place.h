@@ -16,6 +16,7 @@ enum transport {
 	TRANSPORT_TCP4,
 	TRANSPORT_TCP6,
 	TRANSPORT_UNIX,
+	TRANSPORT_UDP,
 };
 
 struct place {
