@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -483,6 +484,33 @@ static void test_peers_at_once_are_kept_apart(void **state)
 	server_stop(server);
 }
 
+/* What leaves and comes in one piece is as many messages as it was. */
+static void test_pieces_are_cut_into_datagrams(void **state)
+{
+	struct server *server = server_start(talk_echo_datagrams, NULL, NULL);
+	int fd = client_connect(server->endpoint[0]), segment = 100;
+	char data[1050], buf[200];
+
+	(void)state;
+	/* The listener has the first one, and the conversation the rest. */
+	say(fd, "first");
+	expect_text(fd, "first");
+	pattern_fill(data, 0, sizeof(data));
+	assert_int_equal(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment,
+	                            sizeof(segment)),
+	                 0);
+	client_send(fd, data, sizeof(data));
+	for (size_t at = 0; at < sizeof(data); at += 100) {
+		size_t len = at + 100 < sizeof(data) ? 100 : sizeof(data) - at;
+
+		assert_int_equal(recv(fd, buf, sizeof(buf), 0), len);
+		assert_true(pattern_holds(buf, at, len));
+	}
+	say(fd, "end");
+	close(fd);
+	server_stop(server);
+}
+
 #define CASE_UDP(function) CASE_OVER(TRANSPORT_UDP, function)
 
 static const struct conformance_case cases[] = {
@@ -497,6 +525,7 @@ static const struct conformance_case cases[] = {
 	CASE_UDP(test_program_is_refused),
 	CASE_UDP(test_what_found_no_room_is_counted),
 	CASE_UDP(test_both_addresses_are_known),
+	CASE_UDP(test_pieces_are_cut_into_datagrams),
 	CASE_IN(MODELS_MANY, TRANSPORT(TRANSPORT_UDP),
                 test_peers_at_once_are_kept_apart),
 };
