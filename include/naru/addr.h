@@ -47,6 +47,7 @@ NARU_RESULT int naru_addr_host(const struct naru_addr *addr, char *buf,
  *
  *     [tcp://]HOST[:PORT]   HOST a name, 192.0.2.1 or [2001:db8::1]
  *     [tcp://]*[:PORT]      all addresses, both families; also :PORT
+ *     udp://HOST[:PORT]     the same over UDP, * for HOST included
  *     PORT                  localhost, that port
  *     unix:/PATH            a unix-domain socket in the file system
  *     unix:@NAME            one in Linux's abstract namespace

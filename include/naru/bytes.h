@@ -14,6 +14,11 @@
  * of other conversations (a chat), which then have to know that it has not
  * ended. Each write is whole. Only one strand may receive at a time.
  *
+ * Over UDP a write is one datagram, and a read gives what is left of one; empty
+ * ones are passed over. naru_read_exact() reads within one datagram, and
+ * returns -NARU_ECUT, with nothing read, where it has fewer bytes.
+ * naru_finish() has nobody to tell. Nothing is torn, and no error is for good.
+ *
  * Errors that any of these may return, besides their own:
  *   -ETIMEDOUT   a timeout or the deadline of the conversation passed
  *   -ECANCELED   the conversation was cancelled: its server stops, or it is
@@ -93,9 +98,11 @@ NARU_RESULT int naru_finish(struct naru_conv *conv);
 /*
  * Carries bytes between A and B in both directions until both have finished
  * or one breaks. The end of one direction is passed on as a half-close (RFC
- * 9293, 3.6), so that the other direction still runs to its end. Waits; needs
- * a second strand, which it spawns from A. A's and B's timeouts hold; who
- * listens to the other side is not idle. Both stay the caller's.
+ * 9293, 3.6), so that the other direction still runs to its end. Where either
+ * is over UDP it carries messages, each under its own side's framing, and a
+ * direction out of UDP ends by silence. Waits; needs a second strand, which it
+ * spawns from A. A's and B's timeouts hold; who listens to the other side is
+ * not idle. Both stay the caller's.
  *
  * What comes in bulk over plain sockets is spliced (splice(2)) through a pipe
  * of 256 KiB at most; all else goes through a buffer of 16 KiB. More than that

@@ -60,7 +60,7 @@ NARU_RESULT int naru_peer_process(struct naru_conv *conv,
 
 enum naru_timeout {
 	/* Waiting for the first byte of what is to be received; 10 minutes by
-	 * default. */
+	 * default, over UDP 1 minute. */
 	NARU_TIMEOUT_IDLE,
 	/* From a message's first byte to its last, so that a peer that sends
 	 * a byte a second holds nobody; 1 minute by default. It holds for
@@ -188,6 +188,7 @@ size_t naru_stack_used(size_t *ret_size);
  * Returns 0 and in RET_STATUS the status as waitpid(2) gives it; -ENOENT,
  * -EACCES and the like, where the program cannot be started; -EBUSY where
  * bytes were received but not yet read, which the program would miss;
+ * -EOPNOTSUPP over UDP, which is no stream;
  * -ETIMEDOUT or -ECANCELED, with RET_STATUS filled in, where it was ended.
  */
 NARU_RESULT int naru_program(struct naru_conv *conv, char *const argv[],

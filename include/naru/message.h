@@ -7,6 +7,13 @@
  * the rule that finds them in the stream of bytes. Bytes and messages may be
  * mixed: what one call does not take is left for the next.
  *
+ * Over UDP each message is one datagram (RFC 768), whatever the framing's kind;
+ * only its limit counts. naru_recv() never gives 0 there, for nothing tells of
+ * a peer's end, and a datagram over the limit is gone with -NARU_ETOOBIG.
+ * naru_send() returns -EMSGSIZE over 65507 bytes. What ICMP says
+ * (-ECONNREFUSED, -EHOSTUNREACH) is returned once, by whichever call comes
+ * next, and the conversation may go on.
+ *
  * The errors of naru/bytes.h apply here as well.
  */
 

@@ -101,7 +101,8 @@ struct naru_options {
 	size_t memory_limit;        /* of naru_alloc() for each conversation, in
 	                               bytes; 16 MiB */
 	size_t message_limit;       /* naru_framing's limit at first; 65536 */
-	int64_t idle_ms;            /* NARU_TIMEOUT_IDLE at first; 10 minutes */
+	int64_t idle_ms;            /* NARU_TIMEOUT_IDLE at first; 10 minutes,
+	                               over UDP 1 minute */
 	int64_t message_ms;  /* NARU_TIMEOUT_MESSAGE at first; 1 minute */
 	int64_t write_ms;    /* NARU_TIMEOUT_WRITE at first; 1 minute */
 	int64_t end_ms;      /* NARU_TIMEOUT_END at first; 5 seconds */

@@ -53,6 +53,7 @@ struct nr_model {
 	struct nr_list free;    /* of them, those that are not now */
 	struct nr_list waiting; /* of them, those that no worker has any more */
 	unsigned running;
+	char *room; /* for what is handed over; each process has its own */
 	struct worker all[];
 };
 
@@ -161,12 +162,10 @@ static void take_back(struct worker *worker)
 {
 	struct nr_model *model = model_of(worker);
 	struct nr_accepted accepted;
-	char *room = malloc(NR_HAND_OVER_ROOM);
 
-	/* Without memory they are lost with the worker, and told of. */
-	while (room && worker->common.far >= 0 &&
-	       nr_hand_over_take(worker->common.far, false, room, &accepted) >
-	               0) {
+	while (worker->common.far >= 0 &&
+	       nr_hand_over_take(worker->common.far, false, model->room,
+	                         &accepted) > 0) {
 		struct slot *slot = &model->slots[accepted.slot];
 
 		/* There may have been no room for the descriptor, or the
@@ -180,7 +179,6 @@ static void take_back(struct worker *worker)
 		slot->accepted = accepted;
 		nr_list_append(&model->waiting, &slot->node);
 	}
-	free(room);
 }
 
 static void ended(struct nr_worker *common, int status)
@@ -215,7 +213,7 @@ static int live(struct nr_worker *common, int channel)
 	nr_list_for_each (node, after, &model->waiting) {
 		nr_file_close(slot_at(node)->accepted.fd);
 	}
-	return nr_isolated_live(model->host, channel);
+	return nr_isolated_live(model->host, channel, model->room);
 }
 
 static const struct nr_workers_ops workers_ops = {
@@ -229,6 +227,7 @@ static void isolated_free(struct nr_model *model)
 {
 	nr_workers_fini(&model->workers);
 	nr_assert(model->running == 0);
+	free(model->room);
 	free(model->slots);
 	free(model);
 }
@@ -273,7 +272,8 @@ static int isolated_start(struct nr_host *host, struct nr_model **ret_model)
 	nr_workers_init(&model->workers, host, &workers_ops);
 	/* It costs no memory before it is used. */
 	model->slots = calloc(host->max_conversations, sizeof(*model->slots));
-	err = model->slots ? start_workers(model) : -ENOMEM;
+	model->room = malloc(NR_HAND_OVER_ROOM);
+	err = model->slots && model->room ? start_workers(model) : -ENOMEM;
 	if (err < 0) {
 		isolated_free(model);
 		return err;

@@ -20,7 +20,8 @@ struct nr_isolated_word {
 };
 
 /* The life of a worker's process, until CHANNEL has ended and all its
- * conversations are over. Returns its exit status. */
-int nr_isolated_live(struct nr_host *host, int channel);
+ * conversations are over. ROOM is for what is handed over (hand_over.h).
+ * Returns its exit status. */
+int nr_isolated_live(struct nr_host *host, int channel, char *room);
 
 #endif

@@ -174,19 +174,16 @@ static int open_process(struct process *process)
 	/* It costs no memory before it is used. */
 	process->slots =
 		calloc(host->max_conversations, sizeof(*process->slots));
-	process->room = malloc(NR_HAND_OVER_ROOM);
-	err = process->slots && process->room
-	              ? nr_fibers_open(host, &process->fibers.scheduler)
-	              : -ENOMEM;
+	if (!process->slots)
+		return -ENOMEM;
+	err = nr_fibers_open(host, &process->fibers.scheduler);
 	if (err == 0) {
 		err = open_loop(process);
 		if (err < 0)
 			nr_scheduler_close(process->fibers.scheduler);
 	}
-	if (err < 0) {
-		free(process->room);
+	if (err < 0)
 		free(process->slots);
-	}
 	return err;
 }
 
@@ -198,7 +195,6 @@ static void close_process(struct process *process)
 	nr_scheduler_settle(process->fibers.scheduler);
 	nr_scheduler_close(process->fibers.scheduler);
 	nr_loop_fini(&process->loop);
-	free(process->room);
 	free(process->slots);
 }
 
@@ -219,7 +215,7 @@ static void report_failure(const struct nr_host *host, int err)
 	                               .result = err});
 }
 
-int nr_isolated_live(struct nr_host *host, int channel)
+int nr_isolated_live(struct nr_host *host, int channel, char *room)
 {
 	struct process process = {
 		.fibers = {.host = host,
@@ -227,6 +223,7 @@ int nr_isolated_live(struct nr_host *host, int channel)
 	                   .over = over},
 		.channel = {.fd = channel, .ready = sockets_came},
 		.cancel = {.fd = host->cancel, .ready = cancel_came},
+		.room = room,
 		.speak = {.fn = speak_now},
 		.speak_at = NR_NEVER,
 	};

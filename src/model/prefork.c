@@ -28,6 +28,7 @@ struct nr_model {
 	struct nr_workers workers;
 	struct worker *idle; /* the one that became idle last */
 	unsigned running;
+	char *room; /* of a worker's process, for what is handed over */
 	struct worker all[];
 };
 
@@ -41,23 +42,15 @@ static struct nr_model *model_of(struct worker *worker)
 	return nr_list_entry(worker->common.workers, struct nr_model, workers);
 }
 
-static int finish(char *room, int status)
-{
-	free(room);
-	return status;
-}
-
 /* A worker's whole life, behind CHANNEL. */
 static int live(struct nr_worker *common, int channel)
 {
 	struct nr_host *host = common->workers->host;
 	struct nr_strand_thread thread;
 	struct nr_accepted accepted;
-	/* It takes memory as far as it is used, and goes with the process. */
-	char *room = malloc(NR_HAND_OVER_ROOM);
+	char *room = model_of(worker_of(common))->room;
+	int status;
 
-	if (!room)
-		return 1;
 	nr_strand_thread_open(&thread, host->cancel, host->stack_size);
 	nr_strand_enter(&thread.strand);
 	for (;;) {
@@ -67,18 +60,25 @@ static int live(struct nr_worker *common, int channel)
 		/* The accepting process is gone, or wants us to go (a reset
 		 * says that it had not read our last word). Any other failure
 		 * is ours, and may have cost a conversation. */
-		if (got <= 0)
-			return finish(room, got < 0 && got != -ECONNRESET);
+		if (got <= 0) {
+			status = got < 0 && got != -ECONNRESET;
+			break;
+		}
 		/* There was no room for the descriptor: another worker will
 		 * have some. */
 		if (accepted.fd < 0) {
 			nr_accepted_forget(&accepted);
-			return finish(room, 1);
+			status = 1;
+			break;
 		}
 		host->converse(host, &accepted);
-		if (nr_socket_send_message(channel, &idle, 1, -1) < 0)
-			return finish(room, 0);
+		if (nr_socket_send_message(channel, &idle, 1, -1) < 0) {
+			status = 0;
+			break;
+		}
 	}
+	nr_io_block_fini(&thread.block);
+	return status;
 }
 
 static void push_idle(struct worker *worker)
@@ -149,6 +149,7 @@ static void prefork_free(struct nr_model *model)
 {
 	nr_workers_fini(&model->workers);
 	nr_assert(model->running == 0 && !model->idle);
+	free(model->room);
 	free(model);
 }
 
@@ -163,6 +164,10 @@ static int prefork_start(struct nr_host *host, struct nr_model **ret_model)
 		return -ENOMEM;
 	model->host = host;
 	nr_workers_init(&model->workers, host, &workers_ops);
+	/* It takes memory as far as it is used. */
+	model->room = malloc(NR_HAND_OVER_ROOM);
+	if (!model->room)
+		err = -ENOMEM;
 	for (unsigned i = 0; i < host->workers && err == 0; i++)
 		err = nr_workers_start(&model->workers, &model->all[i].common);
 	if (err < 0) {

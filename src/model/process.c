@@ -66,6 +66,7 @@ static _Noreturn void child_main(struct nr_model *model,
 	nr_strand_thread_open(&thread, host->cancel, host->stack_size);
 	nr_strand_enter(&thread.strand);
 	host->converse(host, accepted);
+	nr_io_block_fini(&thread.block);
 	nr_process_exit(0);
 }
 

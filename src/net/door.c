@@ -273,6 +273,8 @@ static int open_bound(struct nr_door *door, struct nr_pending *pending,
 	}
 	if (err < 0)
 		nr_trace_close(door->report, fd, 0, NULL);
+	else
+		nr_datagram_take_segments(fd);
 	return err < 0 ? err : fd;
 }
 

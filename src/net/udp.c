@@ -46,9 +46,11 @@ static int udp_open(const struct naru_addr *addr,
 {
 	int fd = nr_door_socket(addr, report), err = 0;
 
-	if (fd < 0 || !source)
+	if (fd < 0)
 		return fd;
-	err = nr_door_bind(fd, source, report);
+	nr_datagram_take_segments(fd);
+	if (source)
+		err = nr_door_bind(fd, source, report);
 	if (err < 0)
 		nr_trace_close(report, fd, 0, NULL);
 	return err < 0 ? err : fd;

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "os/os_file.h"
+#include "os/os_socket.h"
 
 /* In linux/udp.h, which cannot stand beside netinet/udp.h. */
 #ifndef UDP_SEGMENT
@@ -318,9 +319,16 @@ int nr_datagram_recv(int fd, const struct naru_addr *peer,
 int nr_datagram_send(int fd, const struct iovec *datagrams, unsigned count)
 {
 	struct mmsghdr messages[NR_DATAGRAMS_MAX];
-	int sent;
+	ssize_t sent;
 
 	nr_assert(count > 0 && count <= NR_DATAGRAMS_MAX);
+	/* One alone costs the kernel less. */
+	if (count == 1) {
+		sent = nr_socket_send(fd, datagrams, 1);
+		if (is_network_error((int)sent))
+			drop_errors(fd);
+		return sent < 0 ? (int)sent : 1;
+	}
 	for (unsigned i = 0; i < count; i++)
 		messages[i] = (struct mmsghdr){
 			.msg_hdr = {.msg_iov =
@@ -332,11 +340,11 @@ int nr_datagram_send(int fd, const struct iovec *datagrams, unsigned count)
 		                MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
 	if (sent >= 0)
-		return sent;
+		return (int)sent;
 	sent = -errno;
-	if (is_network_error(sent))
+	if (is_network_error((int)sent))
 		drop_errors(fd);
-	return sent;
+	return (int)sent;
 }
 
 int nr_datagram_send_segments(int fd, const struct iovec *datagrams,
@@ -370,9 +378,9 @@ int nr_datagram_send_segments(int fd, const struct iovec *datagrams,
 	return (int)sent;
 }
 
-int nr_datagram_take_segments(int fd)
+void nr_datagram_take_segments(int fd)
 {
-	return set(fd, SOL_UDP, UDP_GRO, 1);
+	(void)set(fd, SOL_UDP, UDP_GRO, 1);
 }
 
 unsigned nr_datagram_dropped(int fd)

@@ -100,8 +100,10 @@ int nr_datagram_send(int fd, const struct iovec *datagrams, unsigned count);
 int nr_datagram_send_segments(int fd, const struct iovec *datagrams,
                               unsigned count);
 
-/* Asks for datagrams of one size to be received in one piece (UDP_GRO). */
-int nr_datagram_take_segments(int fd);
+/* Has FD, which only nr_datagram_recv() reads from now on, receive datagrams of
+ * one size in one piece (UDP_GRO). Where the system cannot, they come one by
+ * one. */
+void nr_datagram_take_segments(int fd);
 
 /* How many datagrams the kernel has dropped for FD, for want of room in its
  * queue mostly. 0 where the system does not tell. */

@@ -17,6 +17,10 @@
 #define MODEL_ISOLATED       (1u << 31) /* fibers in processes */
 #define TRANSPORT(transport) (1u << (transport))
 #define MODELS_ALL           (~0u)
+/* Where bytes are a stream: where the end of a line or of the peer's bytes is
+ * waited for, or what a half-close or a reset brings. Over UDP there is
+ * neither; what is true of datagrams stands in datagrams.c. */
+#define STREAMS (~TRANSPORT(TRANSPORT_UDP))
 /* Those that hold more than one conversation at a time. */
 #define MODELS_MANY (MODELS_ALL & ~MODEL(NARU_ITERATIVE))
 /* Those whose talks share memory. */
@@ -35,10 +39,10 @@ struct conformance_case {
 		.name = #function, .run = (function), .models = (models_),     \
 		.transports = (transports_)                                    \
 	}
-#define CASE(function)             CASE_IN(MODELS_ALL, ~0u, function)
-#define CASE_FOR(models, function) CASE_IN(models, ~0u, function)
+#define CASE(function)             CASE_IN(MODELS_ALL, STREAMS, function)
+#define CASE_FOR(models, function) CASE_IN(models, STREAMS, function)
 #define CASE_TCP(function)                                                     \
-	CASE_IN(MODELS_ALL, ~TRANSPORT(TRANSPORT_UNIX), function)
+	CASE_IN(MODELS_ALL, STREAMS & ~TRANSPORT(TRANSPORT_UNIX), function)
 #define CASE_OVER(transport, function)                                         \
 	CASE_IN(MODELS_ALL, TRANSPORT(transport), function)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -71,6 +75,7 @@ extern const struct conformance_list announced_list;
 extern const struct conformance_list load_list;
 extern const struct conformance_list life_list;
 extern const struct conformance_list isolated_list;
+extern const struct conformance_list datagrams_list;
 
 /* Talks that more than one file uses. */
 naru_talk talk_echo;       /* bytes, until the peer has finished */

@@ -14,11 +14,11 @@
 #define CASES_MAX 200
 
 static const struct conformance_list *const lists[] = {
-	&bytes_list,   &messages_list,  &framings_list, &time_list,
-	&late_list,    &ends_list,      &breaks_list,   &backlog_list,
-	&strands_list, &relays_list,    &cancel_list,   &chat_list,
-	&who_list,     &life_list,      &isolated_list, &sharing_list,
-	&program_list, &announced_list, &load_list,
+	&datagrams_list, &bytes_list,   &messages_list,  &framings_list,
+	&time_list,      &late_list,    &ends_list,      &breaks_list,
+	&backlog_list,   &strands_list, &relays_list,    &cancel_list,
+	&chat_list,      &who_list,     &life_list,      &isolated_list,
+	&sharing_list,   &program_list, &announced_list, &load_list,
 };
 
 /* Cases that make no sense over TLS, and why. */
@@ -114,8 +114,9 @@ int main(int argc, char **argv)
 	int failed;
 
 	if (argc < 3 || argc > 4 || !place_set(argv[1], argv[2])) {
-		fprintf(stderr, "usage: conformance MODEL tcp4|tcp6|unix|tls "
-		                "[PATTERN]\n");
+		fprintf(stderr,
+		        "usage: conformance MODEL tcp4|tcp6|unix|tls|udp "
+		        "[PATTERN]\n");
 		return 2;
 	}
 	if (!place_exists()) {

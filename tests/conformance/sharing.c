@@ -383,7 +383,7 @@ static void test_long_computing_is_not_told_where_not_wanted(void **state)
 static const struct conformance_case cases[] = {
 	CASE_FOR(MODEL(NARU_FIBER), test_connections_are_spread_evenly),
 	CASE_FOR(MODELS_MANY, test_offload_parks_only_its_own),
-	CASE_IN(MODELS_MANY, ~TRANSPORT(TRANSPORT_UNIX),
+	CASE_IN(MODELS_MANY, STREAMS & ~TRANSPORT(TRANSPORT_UNIX),
                 test_name_look_up_parks_only_its_own),
 	CASE_FOR(MODELS_MANY, test_talk_dials_its_own_server),
 	CASE_FOR(MODEL(NARU_THREAD) | MODEL(NARU_PROCESS) | MODEL(NARU_FIBER),

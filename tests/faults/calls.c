@@ -403,6 +403,34 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 	return sent;
 }
 
+/* What waited still does. */
+int __real_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                    struct timespec *timeout);
+int __wrap_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                    struct timespec *timeout);
+int __wrap_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                    struct timespec *timeout)
+{
+	if (!fails(CALL_recvmmsg))
+		return __real_recvmmsg(fd, messages, count, flags, timeout);
+	if (errno == EAGAIN)
+		make_edge(fd);
+	return -1;
+}
+
+int __real_sendmmsg(int fd, struct mmsghdr *messages, unsigned count,
+                    int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count,
+                    int flags);
+int __wrap_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+	if (!fails(CALL_sendmmsg))
+		return __real_sendmmsg(fd, messages, count, flags);
+	if (errno == EAGAIN)
+		make_edge(fd);
+	return -1;
+}
+
 static void strip(struct msghdr *message)
 {
 	struct cmsghdr *head = CMSG_FIRSTHDR(message);
@@ -425,7 +453,7 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags)
 
 	/* A worker waits for its next conversation: from the first time on
 	 * nothing of the one before may be left. */
-	if (is_forked && descriptors_at_first == 0)
+	if (is_forked && descriptors_at_first == 0 && !(flags & MSG_ERRQUEUE))
 		descriptors_at_first = count_descriptors();
 	if (error && error != FAULT_STRIPPED) {
 		errno = error;
@@ -458,7 +486,8 @@ _Noreturn void __wrap__exit(int status)
 {
 	if (is_settled)
 		faults_settle(live_at_first);
-	if (is_settled && atomic_load(&faults_live) != live_at_first)
+	/* It may have freed what its parent allocated for it. */
+	if (is_settled && atomic_load(&faults_live) > live_at_first)
 		atomic_fetch_add(&faults->leaks, 1);
 	if (is_forked && descriptors_at_first > 0 &&
 	    count_descriptors() != descriptors_at_first)

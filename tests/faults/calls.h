@@ -62,8 +62,10 @@
 	X(read, EINTR, EIO)                                                    \
 	X(realloc, ENOMEM)                                                     \
 	X(recv, EINTR, EAGAIN, ECONNRESET, ENOMEM)                             \
+	X(recvmmsg, EINTR, EAGAIN, ECONNREFUSED, ENOMEM)                       \
 	X(recvmsg, EINTR, ENOMEM, FAULT_STRIPPED)                              \
 	X(send, EINTR, EAGAIN, EPIPE, ECONNRESET, ENOBUFS)                     \
+	X(sendmmsg, EINTR, EAGAIN, ECONNREFUSED, ENOBUFS)                      \
 	X(sendmsg, EINTR, EAGAIN, EPIPE, ECONNRESET, ENOBUFS)                  \
 	X(setsockopt, ENOMEM)                                                  \
 	X(shutdown, ENOTCONN)                                                  \

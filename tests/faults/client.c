@@ -313,3 +313,44 @@ void client_close(struct client *client)
 {
 	close(client->listener);
 }
+
+/* How long an answer may take before the question is sent anew. */
+#define ASK_AGAIN_MS 30
+
+/* Datagrams may be lost: whoever asks over UDP asks again. An answer that never
+ * comes is wrong all the same. */
+bool client_datagrams(struct client *client)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+	                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool answered = false;
+	char buf[64];
+
+	to.sin_port = htons((uint16_t)atoi(strrchr(scenario->udp, ':') + 1));
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
+		note_wrong(client, "a datagram socket cannot be connected");
+	/* Where it could not start, nobody is there to answer. */
+	while (!answered && clock_ns() < client->until &&
+	       atomic_load(&scenario->state) == READY) {
+		struct pollfd one = {.fd = fd, .events = POLLIN};
+		ssize_t got;
+
+		if (send(fd, "datagrams", 9, 0) < 0 ||
+		    send(fd, "question", 8, 0) < 0)
+			continue;
+		if (poll(&one, 1, ASK_AGAIN_MS) <= 0)
+			continue;
+		got = recv(fd, buf, sizeof(buf), 0);
+		answered = got == 6 || got == 7;
+		if (got >= 0 &&
+		    (!answered || memcmp(buf, got == 6 ? "answer" : "another",
+		                         (size_t)got) != 0))
+			note_wrong(client, "another datagram came than was "
+			                   "meant");
+	}
+	if (!answered && atomic_load(&scenario->state) == READY)
+		note_wrong(client, "no datagram is ever answered");
+	close(fd);
+	return answered;
+}

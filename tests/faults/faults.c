@@ -121,8 +121,8 @@ static void count(struct run *run, bool fired_before, bool done_before,
 static void converse(struct run *run)
 {
 	static bool (*const all[])(struct client * client) = {
-		client_echo,    client_companion, client_relay,
-		client_program, client_aside,     client_echo,
+		client_echo,  client_companion, client_relay, client_program,
+		client_aside, client_datagrams, client_echo,
 	};
 	bool fired, done;
 

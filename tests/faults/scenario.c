@@ -96,13 +96,36 @@ static int talk_aside(struct naru_conv *conv)
 	return err < 0 ? err : naru_sendf(conv, "answered %d", answer);
 }
 
+/* Over UDP: two answers to one question, and no end but silence. */
+static int talk_datagrams(struct naru_conv *conv)
+{
+	struct naru_msg msg;
+	int err;
+
+	err = naru_set_timeout(conv, NARU_TIMEOUT_IDLE, 200);
+	while (err == 0) {
+		err = naru_recv(conv, &msg);
+		if (err <= 0 || strcmp(msg.data, "question") != 0) {
+			/* A datagram may be lost, and an error may be of one
+			 * that is long gone. */
+			err = err > 0 || err == -ECONNREFUSED ? 0 : err;
+			continue;
+		}
+		err = naru_send(conv, "answer", 6);
+		if (err == 0)
+			err = naru_send(conv, "another", 7);
+		break;
+	}
+	return err == -ETIMEDOUT ? 0 : err;
+}
+
 static const struct {
 	const char *word;
 	int (*talk)(struct naru_conv *conv);
 } talks[] = {
 	{"echo", talk_echo},   {"companion", talk_companion},
 	{"relay", talk_relay}, {"program", talk_program},
-	{"aside", talk_aside},
+	{"aside", talk_aside}, {"datagrams", talk_datagrams},
 };
 
 static int talk(struct naru_conv *conv, void *arg)
@@ -187,6 +210,13 @@ static int prepare(enum naru_model model, enum naru_io io)
 		                         NULL);
 	if (err == 0)
 		err = naru_server_listen(server, scenario->local, talk, NULL);
+	if (err == 0)
+		err = naru_server_listen(server, "udp://127.0.0.1:0", talk,
+		                         NULL);
+	if (err < 0)
+		return err;
+	err = naru_server_endpoint(server, 2, scenario->udp,
+	                           sizeof(scenario->udp));
 	if (err < 0)
 		return err;
 	err = naru_server_endpoint(server, 0, scenario->tcp,

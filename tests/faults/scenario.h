@@ -23,7 +23,7 @@ enum scenario_state {
 struct scenario {
 	atomic_int state;
 	atomic_int result;
-	char tcp[NARU_ADDR_TEXT], local[NARU_ADDR_TEXT];
+	char tcp[NARU_ADDR_TEXT], local[NARU_ADDR_TEXT], udp[NARU_ADDR_TEXT];
 	char relay_to[NARU_ADDR_TEXT]; /* the client's own listener */
 
 	atomic_int begun, ended, bad_ends, lost, errors;
@@ -57,6 +57,7 @@ bool client_companion(struct client *client);
 bool client_relay(struct client *client);
 bool client_program(struct client *client);
 bool client_aside(struct client *client);
+bool client_datagrams(struct client *client);
 
 /* An echo that is under way while the server PID is told to stop. */
 bool client_stop(struct client *client, pid_t pid);

@@ -65,13 +65,18 @@ static socklen_t ip_address(const char *text, struct sockaddr_storage *to)
 	return sizeof(*four);
 }
 
+static bool is_udp(const char *endpoint)
+{
+	return strncmp(endpoint, "udp://", 6) == 0;
+}
+
 socklen_t client_address(const char *endpoint, struct sockaddr_storage *to)
 {
 	memset(to, 0, sizeof(*to));
 	if (strncmp(endpoint, "unix:", 5) == 0)
 		return unix_address(endpoint + 5, (struct sockaddr_un *)to);
 	if (strncmp(endpoint, "tcp://", 6) != 0 &&
-	    strncmp(endpoint, "tls://", 6) != 0)
+	    strncmp(endpoint, "tls://", 6) != 0 && !is_udp(endpoint))
 		fail_with("not an endpoint: %s", endpoint);
 	return ip_address(endpoint + 6, to);
 }
@@ -102,7 +107,8 @@ static int connect_with(const char *endpoint, int buffer)
 {
 	struct sockaddr_storage to;
 	socklen_t len = client_address(endpoint, &to);
-	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int type = is_udp(endpoint) ? SOCK_DGRAM : SOCK_STREAM;
+	int fd = socket(to.ss_family, type | SOCK_CLOEXEC, 0);
 	int err;
 
 	if (fd < 0)
@@ -113,7 +119,7 @@ static int connect_with(const char *endpoint, int buffer)
 		buffer = LISTENER_BUFFER;
 	if (buffer)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
-	if (to.ss_family != AF_UNIX)
+	if (to.ss_family != AF_UNIX && type == SOCK_STREAM)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1},
 		           sizeof(int));
 	if (connect(fd, (struct sockaddr *)&to, len) == 0)

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/* Connects to "tcp://ADDRESS:PORT" or "unix:PATH". */
+/* Connects to "tcp://ADDRESS:PORT", "unix:PATH" or "udp://ADDRESS:PORT". */
 int client_connect(const char *endpoint);
 /* The same with a receive buffer as small as the system allows. */
 int client_connect_small(const char *endpoint);

@@ -35,10 +35,9 @@ static const struct {
 };
 
 static const char *const transports[] = {
-	[TRANSPORT_TCP4] = "tcp4",
-	[TRANSPORT_TCP6] = "tcp6",
-	[TRANSPORT_UNIX] = "unix",
-	[TRANSPORT_TLS] = "tls",
+	[TRANSPORT_TCP4] = "tcp4", [TRANSPORT_TCP6] = "tcp6",
+	[TRANSPORT_UNIX] = "unix", [TRANSPORT_TLS] = "tls",
+	[TRANSPORT_UDP] = "udp",
 };
 
 static bool set_model(const char *name)
@@ -139,6 +138,8 @@ void place_endpoint(char *buf, size_t size)
 		snprintf(buf, size, "tls://127.0.0.1:0");
 	else if (place.transport == TRANSPORT_TCP6)
 		snprintf(buf, size, "tcp://[::1]:0");
+	else if (place.transport == TRANSPORT_UDP)
+		snprintf(buf, size, "udp://127.0.0.1:0");
 	else
 		snprintf(buf, size, "unix:%s/%ld-%u", place.dir, (long)getpid(),
 		         count++);

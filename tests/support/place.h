@@ -17,6 +17,7 @@ enum transport {
 	TRANSPORT_TCP6,
 	TRANSPORT_UNIX,
 	TRANSPORT_TLS,
+	TRANSPORT_UDP,
 };
 
 struct place {

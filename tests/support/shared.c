@@ -38,6 +38,7 @@ static void report_end(const struct naru_event *event)
 	atomic_store(&shared->end_received, (long long)event->received);
 	atomic_store(&shared->end_sent, (long long)event->sent);
 	atomic_store(&shared->end_duration_ms, event->duration_ms);
+	atomic_store(&shared->end_dropped, (long long)event->dropped);
 	atomic_store(&shared->end_result, event->result);
 	atomic_store(&shared->end_named, event->local && event->peer);
 }

@@ -32,7 +32,7 @@
 #define SANITIZER_THREADS 0
 #endif
 
-#define SHARED_EVENTS (NARU_EVENT_RELAY + 1)
+#define SHARED_EVENTS  32
 #define SHARED_SERVERS 4
 
 /* What the process of a server found at its end. */
@@ -67,6 +67,7 @@ struct shared {
 	atomic_llong end_received;
 	atomic_llong end_sent;
 	atomic_llong end_duration_ms;
+	atomic_llong end_dropped;
 	atomic_int end_result;
 	atomic_int end_named;
 	atomic_llong relay_received;
