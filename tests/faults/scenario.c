@@ -52,8 +52,10 @@ static int talk_companion(struct naru_conv *conv)
 static int talk_relay(struct naru_conv *conv)
 {
 	struct naru_conv *other;
-	int err = naru_dial(&other, scenario->relay_to, NULL), end;
+	int err, end;
 
+	err = naru_dial(&other, scenario->relay_to,
+	                NARU_DIAL_OPTIONS(.announce = NARU_ANNOUNCE_V1));
 	if (err < 0)
 		return err;
 	err = naru_relay(conv, other);
@@ -142,6 +144,10 @@ static void report(const struct naru_event *event, void *arg)
 		if (event->result < 0)
 			atomic_fetch_add(&scenario->bad_ends, 1);
 		break;
+	case NARU_EVENT_HANDSHAKE:
+		if (event->id > 0 && event->result < 0)
+			atomic_fetch_add(&scenario->refused, 1);
+		break;
 	case NARU_EVENT_LOST:
 		atomic_fetch_add(&scenario->lost, 1);
 		note_status(event->status);
@@ -171,7 +177,9 @@ static int prepare(enum naru_model model, enum naru_io io)
 {
 	int err = naru_server_new(&server,
 	                          NARU_OPTIONS(.model = model, .io = io,
-	                                       .workers = 2, .report = report));
+	                                       .workers = 2, .report = report,
+	                                       .proxy = NARU_PROXY_ALLOWED,
+	                                       .proxy_from = "unix"));
 
 	if (err == 0)
 		err = naru_server_listen(server, "tcp://127.0.0.1:0", talk,
