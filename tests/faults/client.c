@@ -168,6 +168,18 @@ bool client_echo(struct client *client)
 	return held;
 }
 
+/* What unix clients have to send first, with a value of 300 bytes. */
+static bool announce(struct client *client, int fd)
+{
+	static const char head[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\x01\x3b"
+				   "\xc0\0\2\1\xc0\0\2\2\x12\x67\0\x50"
+				   "\xee\x01\x2c";
+	char header[sizeof(head) - 1 + 300] = {0};
+
+	memcpy(header, head, sizeof(head) - 1);
+	return send_all(client, fd, header, sizeof(header));
+}
+
 bool client_companion(struct client *client)
 {
 	char joined[700];
@@ -177,8 +189,8 @@ bool client_companion(struct client *client)
 	if (fd < 0)
 		return false;
 	snprintf(joined, sizeof(joined), "aside\njoined %0600d\n", 7);
-	held = say(client, fd, "companion\n") && hear(client, fd, joined) &&
-	       finish(client, fd);
+	held = announce(client, fd) && say(client, fd, "companion\n") &&
+	       hear(client, fd, joined) && finish(client, fd);
 	close(fd);
 	return held;
 }
@@ -224,7 +236,7 @@ static int accept_speaking(struct client *client, int fd)
 	for (;;) {
 		int other = accept_relayed(client, fd);
 
-		if (other < 0 || hear(client, other, "there\n"))
+		if (other < 0 || hear(client, other, "PROXY UNKNOWN\r\nthere\n"))
 			return other;
 		close(other);
 	}

@@ -60,7 +60,8 @@ static int talk_relay(struct naru_conv *conv)
 	                                      .tries = 2, .retry_ms = 1,
 	                                      .resolution_delay_ms = 1,
 	                                      .keepalive_ms = 60000,
-	                                      .user_timeout_ms = 60000));
+	                                      .user_timeout_ms = 60000,
+	                                      .announce = NARU_ANNOUNCE_V1));
 	int end;
 
 	if (err < 0)
@@ -174,6 +175,10 @@ static void report(const struct naru_event *event, void *arg)
 		if (event->result < 0)
 			atomic_fetch_add(&scenario->bad_ends, 1);
 		break;
+	case NARU_EVENT_HANDSHAKE:
+		if (event->id > 0 && event->result < 0)
+			atomic_fetch_add(&scenario->refused, 1);
+		break;
 	case NARU_EVENT_LOST:
 		atomic_fetch_add(&scenario->lost, 1);
 		note_status(event->status);
@@ -203,7 +208,9 @@ static int prepare(enum naru_model model, enum naru_io io)
 {
 	int err = naru_server_new(&server,
 	                          NARU_OPTIONS(.model = model, .io = io,
-	                                       .workers = 2, .report = report));
+	                                       .workers = 2, .report = report,
+	                                       .proxy = NARU_PROXY_ALLOWED,
+	                                       .proxy_from = "unix"));
 
 	if (err == 0)
 		err = naru_server_listen(server, "tcp://127.0.0.1:0", talk,

@@ -27,7 +27,7 @@ struct scenario {
 	char relay_to[NARU_ADDR_TEXT]; /* the client's own listener */
 
 	atomic_int begun, ended, bad_ends, lost, errors;
-	atomic_int refused; /* accepted, and no fiber for them */
+	atomic_int refused; /* accepted, and no fiber or no header for them */
 	atomic_int crash;   /* the status of a worker that crashed */
 	atomic_int deferred, deferred_run;
 
