@@ -34,7 +34,9 @@ struct attempt {
 };
 
 /* What the look-up is known by in the watch, beside the attempts. */
-#define LOOK_UP NR_ORDER_MAX
+enum {
+	LOOK_UP = NR_ORDER_MAX
+};
 
 struct race {
 	const struct nr_caller *caller;

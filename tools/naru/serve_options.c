@@ -3,7 +3,6 @@
 
 #include "serve.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -345,10 +344,17 @@ static bool set_option(struct nr_tool_serving *serve, int c, char **argv)
 static bool cut_targets(struct nr_tool_serving *serve)
 {
 	struct nr_tool_talk_arg *arg = &serve->arg;
-	static char *text; /* as long as the command lasts */
-	char *rest = text = strdup(arg->target), why[1024] = "";
+	/* It lasts as long as the command. */
+	static char text[NARU_DIAL_ENDPOINTS_MAX * NR_TOOL_ENDPOINT_TEXT];
+	char *rest = text, why[1024] = "";
 	int count = 0;
 
+	if (strlen(arg->target) >= sizeof(text)) {
+		nr_tool_say(NAME, "%s: the endpoints are too long",
+		            serve->talk->name);
+		return false;
+	}
+	strcpy(text, arg->target);
 	while (rest && count < NARU_DIAL_ENDPOINTS_MAX) {
 		char *one = strsep(&rest, ",");
 
@@ -358,10 +364,10 @@ static bool cut_targets(struct nr_tool_serving *serve)
 		nr_tool_say(NAME, "%s: %s", serve->talk->name, why);
 		return false;
 	}
-	if (count > 0 && !rest)
+	if (!rest)
 		return true;
-	nr_tool_say(NAME, "%s: %s", serve->talk->name,
-	            count > 0 ? "too many endpoints" : naru_strerror(-ENOMEM));
+	nr_tool_say(NAME, "%s: at most %d endpoints are possible",
+	            serve->talk->name, NARU_DIAL_ENDPOINTS_MAX);
 	return false;
 }
 
