@@ -60,7 +60,7 @@ ssize_t nr_input_more(struct naru_conv *conv, size_t most,
                       struct nr_input_wait *wait);
 
 /*
- * Makes the buffer hold NEED bytes unread, where there is one and it holds
+ * Makes the buffer hold NEED bytes unread, where there is one and it holds far
  * fewer, so that what is known to come is not copied again and again. 0 or
  * -ENOMEM, and then nothing is lost.
  */
