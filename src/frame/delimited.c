@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "frame/frame.h"
 #include "naru/error.h"
 
@@ -16,6 +17,7 @@
 static unsigned step(const struct nr_framing *framing, unsigned matched,
                      char byte)
 {
+	nr_assert(matched < NARU_DELIMITER_MAX);
 	while (matched > 0 && framing->delimiter[matched] != byte)
 		matched = framing->fallback[matched - 1];
 	return framing->delimiter[matched] == byte ? matched + 1 : 0;

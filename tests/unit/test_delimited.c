@@ -60,7 +60,7 @@ static void expect(const char *stream, const char *delimiter, char *want)
 		want[at++] = '>';
 		stream = end + strlen(delimiter);
 	}
-	strcpy(want + at, *stream ? "more" : "");
+	sprintf(want + at, "%s", *stream ? "more" : "");
 }
 
 /* Every delimiter of up to four letters, every stream of nine. */
