@@ -18,9 +18,12 @@ static unsigned step(const struct nr_framing *framing, unsigned matched,
                      char byte)
 {
 	nr_assert(matched < NARU_DELIMITER_MAX);
-	while (matched > 0 && framing->delimiter[matched] != byte)
+	while (framing->delimiter[matched] != byte) {
+		if (matched == 0)
+			return 0;
 		matched = framing->fallback[matched - 1];
-	return framing->delimiter[matched] == byte ? matched + 1 : 0;
+	}
+	return matched + 1;
 }
 
 static int prepare(struct nr_framing *framing)
