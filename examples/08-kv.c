@@ -167,8 +167,8 @@ static int say_text(char *to, const char *data, size_t len)
 {
 	int head = sprintf(to, "$%zu\r\n", len);
 
-	memcpy(mempcpy(to + head, data, len), "\r\n", 2);
-	return head + (int)len + 2;
+	memcpy(to + head, data, len);
+	return head + (int)len + sprintf(to + head + len, "\r\n");
 }
 
 static int increment(char *to, struct text key)

@@ -93,8 +93,9 @@ int nr_input_reserve(struct naru_conv *conv, size_t need)
 	struct nr_input *in = &conv->in;
 
 	nr_assert(in->viewed == 0);
-	/* By less it grows when it is full, twice as large each time. */
-	if (!in->data || need / 2 <= in->size)
+	/* A little more is left to grow(): where nobody knows how much will
+	 * come, every byte would move all of them. */
+	if (!in->data || in->size >= need / 2)
 		return 0;
 	return move_over(in, nr_strand_self()->io, need);
 }

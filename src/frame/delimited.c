@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "frame/frame.h"
 #include "naru/error.h"
 
@@ -16,9 +17,13 @@
 static unsigned step(const struct nr_framing *framing, unsigned matched,
                      char byte)
 {
-	while (matched > 0 && framing->delimiter[matched] != byte)
+	nr_assert(matched < NARU_DELIMITER_MAX);
+	while (framing->delimiter[matched] != byte) {
+		if (matched == 0)
+			return 0;
 		matched = framing->fallback[matched - 1];
-	return framing->delimiter[matched] == byte ? matched + 1 : 0;
+	}
+	return matched + 1;
 }
 
 static int prepare(struct nr_framing *framing)

@@ -93,8 +93,7 @@ static size_t frame(const struct kind *kind, size_t len, char *to)
 	if (kind->framing.kind == NARU_NETSTRINGS)
 		at = (size_t)sprintf(to, "%zu:", len);
 	letters_fill(to + at, len, len);
-	strcpy(to + at + len, kind->tail);
-	return at + len + strlen(kind->tail);
+	return at + len + (size_t)sprintf(to + at + len, "%s", kind->tail);
 }
 
 /* Takes over the framing that the first byte names, under which more has come

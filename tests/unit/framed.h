@@ -59,7 +59,7 @@ static inline void framed_note(struct framed_run *run, const char *before,
 	assert_true(used + len + 3 < sizeof(run->text));
 	used += (size_t)sprintf(run->text + used, "%s", before);
 	for (size_t i = 0; i < len; i++)
-		run->text[used++] = data[i] ? data[i] : '@';
+		run->text[used++] = (char)(data[i] ? data[i] : '@');
 	sprintf(run->text + used, "%s", after);
 }
 

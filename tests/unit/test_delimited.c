@@ -49,15 +49,18 @@ static void make_text(char *text, unsigned number, size_t len)
 /* What STREAM comes to, by the words of the contract and nothing else. */
 static void expect(const char *stream, const char *delimiter, char *want)
 {
+	size_t at = 0, len;
 	const char *end;
 
-	*want = '\0';
 	while ((end = strstr(stream, delimiter))) {
-		want += sprintf(want, "<%.*s>", (int)(end - stream), stream);
+		len = (size_t)(end - stream);
+		want[at++] = '<';
+		memcpy(want + at, stream, len);
+		at += len;
+		want[at++] = '>';
 		stream = end + strlen(delimiter);
 	}
-	if (*stream)
-		strcpy(want, "more");
+	sprintf(want + at, "%s", *stream ? "more" : "");
 }
 
 /* Every delimiter of up to four letters, every stream of nine. */

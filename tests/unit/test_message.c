@@ -74,6 +74,27 @@ static ssize_t peer_recv(struct nr_link *link, struct nr_io *io,
 	return (ssize_t)count;
 }
 
+/* What was sent to it, and in how many sends. */
+static char heard[4096];
+static size_t heard_len, send_count;
+
+static ssize_t peer_send(struct nr_link *link, struct nr_io *io,
+                         const struct iovec *iov, int count, int64_t until)
+{
+	size_t before = heard_len;
+
+	(void)link;
+	(void)io;
+	(void)until;
+	send_count++;
+	for (int i = 0; i < count; i++) {
+		assert_true(iov[i].iov_len <= sizeof(heard) - heard_len);
+		memcpy(heard + heard_len, iov[i].iov_base, iov[i].iov_len);
+		heard_len += iov[i].iov_len;
+	}
+	return (ssize_t)(heard_len - before);
+}
+
 static int peer_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 {
 	(void)link;
@@ -89,6 +110,7 @@ static void peer_close(struct nr_link *link)
 
 static const struct nr_link_ops peer_link = {
 	.recv = peer_recv,
+	.send = peer_send,
 	.finish = peer_finish,
 	.close = peer_close,
 };
@@ -188,6 +210,8 @@ static void test_custom_scan_is_shown_each_byte_once(void **state)
 	(void)state;
 	assert_int_equal(recv_one(&framing, "", 0, 1000000, 1), 1);
 	assert_int_equal(looked_at, 1000001);
+	/* From 16 KiB on, the buffer is doubled until it is large enough. */
+	assert_int_equal(large_count, 6);
 	assert_int_equal(recv_one(&framing, "", 0, 1000000, 777), 1);
 	assert_int_equal(looked_at, 1000001);
 	assert_int_equal(recv_one(&framing, "", 0, 1000001, 1), -NARU_ETOOBIG);
@@ -224,6 +248,66 @@ static void test_announced_message_has_one_buffer_of_its_size(void **state)
 	assert_int_equal(recv_one(&framing, "", 0, 999999, 1), 1);
 	assert_int_equal(large_count, 1);
 	assert_int_equal(large_size, 1000000);
+}
+
+static const struct naru_framing framings[] = {
+	{.kind = NARU_LINES},
+	{.line_end = NARU_LINE_END_CRLF},
+	{.kind = NARU_DELIMITED, .delimiter = "--", .delimiter_len = 2},
+	{.kind = NARU_LENGTH_PREFIXED, .length = NARU_LENGTH_U32},
+	{.kind = NARU_LENGTH_PREFIXED, .length_offset = 3},
+	{.kind = NARU_FIXED_SIZE, .limit = 7},
+	{.kind = NARU_NETSTRINGS},
+	{.kind = NARU_CUSTOM, .scan = until_lf},
+};
+
+/* A conversation that sends COUNT messages, or as many answers as messages
+ * come. */
+static void converse(const struct naru_framing *framing, size_t count)
+{
+	const struct nr_transport transport = {.link = &peer_link};
+	const struct nr_connection connection = {.transport = &transport};
+	/* A scan of this file's sees its messages end with LF. */
+	const char *text = framing->scan ? "answer\n" : "answer!";
+	struct naru_framing own = *framing;
+	struct nr_strand *self = nr_strand_self();
+	struct naru_conv conv;
+	struct naru_msg msg;
+	int result = 0;
+
+	heard_len = send_count = sent = 0;
+	nr_conv_begin(&conv, &connection, &nr_settings_default);
+	nr_strand_own(self, &conv);
+	own.size = sizeof(own);
+	assert_int_equal(naru_set_framing(&conv, &own), 0);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(naru_send(&conv, text, strlen(text)), 0);
+	while (count == 0 && (result = naru_recv(&conv, &msg)) > 0)
+		assert_int_equal(naru_send(&conv, msg.data, msg.len), 0);
+	assert_int_equal(result, 0);
+	assert_int_equal(nr_conv_end(&conv), 0);
+	nr_strand_own(self, NULL);
+	self->wrote = false;
+}
+
+static void test_sixteen_answers_leave_in_one_send(void **state)
+{
+	char stream[sizeof(heard)];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(framings); i++) {
+		stream_len = 0;
+		converse(&framings[i], 16);
+		assert_int_equal(send_count, 1);
+		memcpy(stream, heard, heard_len);
+		head = stream;
+		head_len = stream_len = piece = heard_len;
+		converse(&framings[i], 0);
+		assert_int_equal(send_count, 1);
+		assert_int_equal(heard_len, head_len);
+		assert_memory_equal(stream, heard, heard_len);
+		head_len = 0;
+	}
 }
 
 /* A framing of a program that was built with another header. */
@@ -265,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_custom_scan_is_shown_each_byte_once),
 		cmocka_unit_test(
 			test_announced_message_has_one_buffer_of_its_size),
+		cmocka_unit_test(test_sixteen_answers_leave_in_one_send),
 		cmocka_unit_test(test_framing_of_other_versions_is_taken),
 	};
 
