@@ -123,7 +123,8 @@ NARU_RESULT int naru_set_framing(struct naru_conv *conv,
  * for the rest under NARU_TIMEOUT_MESSAGE.
  *
  * Returns 1 and the message in RET_MSG; 0 when the peer has finished after a
- * whole message; -NARU_ECUT when it finished inside one; -NARU_ETOOBIG when
+ * whole message, under TLS also where it did not say so (close_notify): nothing
+ * is missing then; -NARU_ECUT when it finished inside one; -NARU_ETOOBIG when
  * the message is over the limit. After any error the bytes that came are
  * still there: for naru_recv() again, or for naru_read().
  */

@@ -28,9 +28,9 @@ struct nr_settings {
 	int64_t timeouts[NR_TIMEOUTS]; /* in nanoseconds */
 	size_t memory_limit;
 	size_t message_limit;
-	int64_t handshake;          /* in nanoseconds */
-	struct nr_tls *tls;         /* of TLS, or null */
-	const char *host;           /* that was dialled, or null */
+	int64_t handshake;  /* in nanoseconds */
+	struct nr_tls *tls; /* of TLS, or null */
+	const char *host;   /* that was dialled, or null */
 	unsigned port;
 	struct nr_proxies *proxies; /* who sends PROXY headers, or null */
 	struct nr_report report;
