@@ -153,10 +153,10 @@ int main(int argc, char **argv)
 
 	if (argc < 4)
 		return 2;
-	port = atoi(argv[1]);
+	port = (int)strtol(argv[1], NULL, 10);
 	resumed = strcmp(argv[2], "resumed") == 0;
-	seconds = atof(argv[3]);
-	size = bulk ? (size_t)atol(argv[4]) : 0;
+	seconds = strtod(argv[3], NULL);
+	size = bulk ? (size_t)strtoul(argv[4], NULL, 10) : 0;
 	signal(SIGPIPE, SIG_IGN);
 	began = now();
 	for (int i = 0; i < count; i++)
