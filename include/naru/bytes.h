@@ -25,6 +25,9 @@
  *                a strand of naru_spawn() whose talk has returned
  *   -ECONNRESET  the peer broke the connection off
  *   -EPIPE       the peer does not receive any more
+ *   -NARU_ECUT   under TLS: the stream ended, and the peer did not say that it
+ *                had finished (close_notify); something may be missing
+ *   -NARU_ETLS   under TLS: what came is none, or the peer refused
  *   -ENOMEM      there is no memory for a buffer; nothing is lost
  *   -EINVAL      a null or ended conversation, or a null buffer
  * and what recv(2), send(2) and shutdown(2) say of the network.
@@ -49,11 +52,12 @@ NARU_RESULT ssize_t naru_read(struct naru_conv *conv, void *buf, size_t len);
  * Reads exactly LEN bytes into BUF. Waits for the first under
  * NARU_TIMEOUT_IDLE and for the rest under NARU_TIMEOUT_MESSAGE.
  *
- * Returns LEN, 0 when the peer finished before the first byte, or -NARU_ECUT
- * when it finished later. After any error the bytes that came are still
- * there: the next call starts with them. For that they are kept, and where
- * there is no memory to keep them, this and each later call that receives
- * returns -ENOMEM. LEN is at most NARU_READ_EXACT_MAX; -NARU_ETOOBIG above it.
+ * Returns LEN, 0 when the peer finished before the first byte (under TLS also
+ * where it did not say so), or -NARU_ECUT when it finished later. After any
+ * error the bytes that came are still there: the next call starts with them.
+ * For that they are kept, and where there is no memory to keep them, this and
+ * each later call that receives returns -ENOMEM. LEN is at most
+ * NARU_READ_EXACT_MAX; -NARU_ETOOBIG above it.
  */
 #define NARU_READ_EXACT_MAX (1u << 30)
 NARU_RESULT ssize_t naru_read_exact(struct naru_conv *conv, void *buf,

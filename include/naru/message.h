@@ -149,7 +149,8 @@ NARU_RESULT int naru_set_framing(struct naru_conv *conv,
  * for the rest under NARU_TIMEOUT_MESSAGE.
  *
  * Returns 1 and the message in RET_MSG; 0 when the peer has finished after a
- * whole message; -NARU_ECUT when it finished inside one; -NARU_ETOOBIG when
+ * whole message, under TLS also where it did not say so (close_notify): nothing
+ * is missing then; -NARU_ECUT when it finished inside one; -NARU_ETOOBIG when
  * the message is over the limit, as soon as that is known and before there is
  * memory for it; -NARU_EFRAME when what came is no message of the framing: a
  * CR or an LF alone, a length that is less than what it counts or has more than

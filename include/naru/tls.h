@@ -6,6 +6,17 @@
  * TLS 1.2 (RFC 5246) and 1.3 (RFC 8446) on both sides: endpoints that begin
  * with tls://, and naru_start_tls() for protocols that change over in the
  * middle.
+ *
+ * The end of a stream is told under TLS (close_notify). Where it ends without,
+ * it was cut, maybe by somebody who wants the rest not to be seen: naru_read()
+ * returns -NARU_ECUT. naru_recv() and naru_read_exact() do so inside a message;
+ * where a message would begin, nothing is missing, and they return 0, for many
+ * peers leave close_notify out.
+ *
+ * A client that comes again may go on with its session, whichever worker it
+ * meets; where another certificate was shown, or others vouch for clients
+ * since, it may not. A dial does so by itself, with the same options and
+ * unchanged files.
  */
 
 #include "naru/base.h"
@@ -24,15 +35,19 @@ enum naru_tls_verify {
 	NARU_TLS_VERIFY_DEFAULT = 0,
 	/* Nothing: anybody may be at the other end. */
 	NARU_TLS_NONE,
-	/* Of a client's: that it can be trusted, where there is one. */
+	/* Of a client's: that it can be trusted, where there is one; of a
+	 * server's the same as NARU_TLS_REQUIRED. */
 	NARU_TLS_OPTIONAL,
 	/* That there is one, that it can be trusted, and, of a server's, that
 	 * it is made out to the name that was called (RFC 6125). */
 	NARU_TLS_REQUIRED,
 };
 
-/* Write it as NARU_TLS(.certificate.chain = "server.pem"); zero means the
- * default. */
+/*
+ * Write it as NARU_TLS(.certificate.chain = "server.pem"); zero means the
+ * default. A key that is encrypted is refused. It is copied, and so are the
+ * texts and lists that it points to.
+ */
 struct naru_tls {
 	size_t size; /* of this struct; NARU_TLS fills it in */
 	struct naru_tls_certificate certificate;   /* a server needs one */
@@ -48,7 +63,8 @@ struct naru_tls {
 	                            verify; the endpoint's host */
 	const char *pin; /* what the peer's public key must be: "sha256//" and
 	                    the base64 of its digest (RFC 7469), several
-	                    with ";" between; any */
+	                    with ";" between; any. With NARU_TLS_NONE it
+	                    decides alone */
 };
 #define NARU_TLS(...) NARU_STRUCT(naru_tls, __VA_ARGS__)
 
@@ -81,8 +97,9 @@ const struct naru_tls_info *naru_tls_info(struct naru_conv *conv);
  * Returns 0; -NARU_ETLS or -NARU_ECERT where the handshake failed, after which
  * nothing more can be received or sent; -EBUSY, with nothing done, where bytes
  * were received that nobody has read: they came without TLS, and must not be
- * taken for what came under it; -EALREADY under TLS; -EOPNOTSUPP where the
- * server has no certificate, or the transport no stream.
+ * taken for what came under it (also where the peer has finished); -EALREADY
+ * under TLS; -EOPNOTSUPP where the server has no certificate, or the transport
+ * no stream. No other strand may receive meanwhile.
  */
 NARU_RESULT int naru_start_tls(struct naru_conv *conv);
 

@@ -89,12 +89,11 @@ static ssize_t read_some(struct nr_tls_state *tls, struct nr_span *span,
 		if (result == 1)
 			got += one;
 	}
-	span->more = true;
+	span->more = !tls->wire.dry || SSL_has_pending(tls->ssl);
 	if (result == 1)
 		return (ssize_t)got;
 	err = failure(tls, result, why, size);
-	if (err == -EAGAIN)
-		span->more = !tls->wire.dry;
+	span->more = err != -EAGAIN || !tls->wire.dry;
 	if (err != -EAGAIN && err != 0)
 		tls->read_err = err;
 	/* What came before the end or an error is received first. */

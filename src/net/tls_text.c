@@ -239,27 +239,25 @@ void nr_tls_text_mistrust(X509_STORE_CTX *check, const char *called, char *buf,
 
 void nr_tls_text_error(unsigned long error, char *buf, size_t size)
 {
-	int reason = ERR_GET_REASON(error);
+	bool is_tls = ERR_GET_LIB(error) == ERR_LIB_SSL;
+	int reason = is_tls ? ERR_GET_REASON(error) : 0;
 	const char *text = ERR_reason_error_string(error);
 
 	ERR_clear_error();
-	if (error == 0) {
-		(void)snprintf(buf, size, "no reason is known");
-	} else if (ERR_GET_LIB(error) != ERR_LIB_SSL) {
-		(void)snprintf(buf, size, "%s", text ? text : "unknown");
-	} else if (reason >= ALERT_FIRST && reason < ALERT_FIRST + 256) {
+	if (error == 0)
+		text = "no reason is known";
+	else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+		text = "the peer shows no certificate";
+	if (reason >= ALERT_FIRST && reason < ALERT_FIRST + 256)
 		(void)snprintf(buf, size, "the peer refuses: alert \"%s\"",
 		               SSL_alert_desc_string_long(reason -
 		                                          ALERT_FIRST));
-	} else if (reason == SSL_R_WRONG_VERSION_NUMBER ||
-	           reason == SSL_R_HTTP_REQUEST ||
-	           reason == SSL_R_HTTPS_PROXY_REQUEST ||
-	           reason == SSL_R_PACKET_LENGTH_TOO_LONG) {
+	else if (reason == SSL_R_WRONG_VERSION_NUMBER ||
+	         reason == SSL_R_HTTP_REQUEST ||
+	         reason == SSL_R_HTTPS_PROXY_REQUEST ||
+	         reason == SSL_R_PACKET_LENGTH_TOO_LONG)
 		(void)snprintf(buf, size, "what the peer sends is not TLS (%s)",
 		               text);
-	} else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
-		(void)snprintf(buf, size, "the peer shows no certificate");
-	} else {
+	else
 		(void)snprintf(buf, size, "%s", text ? text : "unknown");
-	}
 }

@@ -79,7 +79,7 @@ static int serve(char **argv)
 /* Says TEXT and prints the answer. */
 static int ask(struct naru_conv *conv, const char *text)
 {
-	struct naru_msg msg;
+	struct naru_msg msg = {"", 0};
 	int err = naru_send(conv, text, strlen(text));
 
 	if (err == 0)
