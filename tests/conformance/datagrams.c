@@ -451,7 +451,8 @@ static int talk_echo_datagrams(struct naru_conv *conv, void *arg)
 	int err;
 
 	(void)arg;
-	while ((err = naru_recv(conv, &msg)) > 0 && strcmp(msg.data, "end"))
+	while ((err = naru_recv(conv, &msg)) > 0 &&
+	       strcmp(msg.data, "end") != 0)
 		MUST(naru_send(conv, msg.data, msg.len), 0);
 	return err < 0 ? err : 0;
 }
