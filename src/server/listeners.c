@@ -198,6 +198,15 @@ int nr_listeners_add(struct naru_server *server, const char *endpoint,
 		report_error(server, "read", why, err);
 		return err;
 	}
+	/* Who relies on the header must not be told another peer's name. */
+	if (parsed.transport->datagram &&
+	    server->options.proxy != NARU_PROXY_NONE) {
+		report_error(server, "listen",
+		             "PROXY headers stand before a stream, which UDP "
+		             "is not",
+		             -EOPNOTSUPP);
+		return -EOPNOTSUPP;
+	}
 	count = nr_endpoint_addrs(&parsed, server->options.family, addrs);
 	if (count < 0) {
 		report_error(server, "resolve", parsed.host, count);

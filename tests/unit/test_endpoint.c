@@ -71,6 +71,24 @@ static void test_good_endpoints_are_read(void **state)
 	}
 }
 
+static void test_udp_endpoints_are_read(void **state)
+{
+	struct nr_endpoint_error error = {0};
+	struct nr_endpoint read;
+
+	(void)state;
+	assert_int_equal(nr_endpoint_parse("udp://[::1]:53", &read, &error), 0);
+	assert_ptr_equal(read.transport, &nr_transport_udp);
+	assert_string_equal(read.host, "::1");
+	assert_int_equal(read.port, 53);
+	assert_int_equal(nr_endpoint_parse("udp://*", &read, &error), 0);
+	assert_ptr_equal(read.transport, &nr_transport_udp);
+	assert_int_equal(read.kind, ALL);
+	/* Digits alone are a port only where no transport is named. */
+	assert_int_equal(nr_endpoint_parse("udp://53", &read, &error),
+	                 -NARU_EENDPOINT);
+}
+
 /* Where it is wrong, and a part of why. */
 static const struct bad {
 	const char *text;
@@ -125,7 +143,7 @@ static const struct bad {
 	{"tcp://host/path", 11, "part of a host name"},
 	{"ho\x01st", 3, "part of a host name"},
 	{"tcp:host", 5, "port number is missing"},
-	{"udp://host", 1, "no such transport"},
+	{"sctp://host", 1, "no such transport"},
 	{"TCP://host", 1, "no such transport"},
 	{"/run/x", 1, "behind unix:"},
 	{"unix:", 6, "path is missing"},
@@ -279,6 +297,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(test_good_endpoints_are_read),
+		cmocka_unit_test(test_udp_endpoints_are_read),
 		cmocka_unit_test(test_bad_endpoints_say_where_and_why),
 		cmocka_unit_test(test_host_name_over_limit_is_refused),
 		cmocka_unit_test(test_unix_names_are_read),
