@@ -81,8 +81,8 @@ static void ask(int number, int count)
 		for (; count > 0; count -= together) {
 			int n = count < together ? count : together;
 
-			if (send(peers[number].fd, data, (size_t)(n * size),
-			         0) < 0)
+			if (send(peers[number].fd, data,
+			         (size_t)n * (size_t)size, 0) < 0)
 				fail("send");
 			peers[number].away += n;
 		}
@@ -158,6 +158,15 @@ static void run_until(int watch, long long end)
 	}
 }
 
+static int number_of(const char *text)
+{
+	char *end;
+	long number = strtol(text, &end, 10);
+
+	return *end == '\0' && number >= 0 && number <= 1000000 ? (int)number
+	                                                        : -1;
+}
+
 int main(int argc, char **argv)
 {
 	int watch = epoll_create1(0);
@@ -165,10 +174,10 @@ int main(int argc, char **argv)
 
 	if (argc != 7)
 		return 2;
-	peer_count = atoi(argv[2]);
-	in_flight = atoi(argv[3]);
-	size = atoi(argv[4]);
-	segments = atoi(argv[6]) != 0;
+	peer_count = number_of(argv[2]);
+	in_flight = number_of(argv[3]);
+	size = number_of(argv[4]);
+	segments = number_of(argv[6]) != 0;
 	if (peer_count < 1 || peer_count > PEERS_MAX || in_flight < 1 ||
 	    in_flight > BATCH || size < 1 || size > DATAGRAM_MAX || watch < 0)
 		return 2;
@@ -176,7 +185,7 @@ int main(int argc, char **argv)
 		struct epoll_event event = {.events = EPOLLIN,
 		                            .data.u32 = (unsigned)i};
 
-		open_peer(i, atoi(argv[1]));
+		open_peer(i, number_of(argv[1]));
 		if (epoll_ctl(watch, EPOLL_CTL_ADD, peers[i].fd, &event) < 0)
 			fail("epoll_ctl");
 		peers[i].heard = now();
@@ -188,7 +197,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	begin = now();
 	came = again = 0;
-	run_until(watch, begin + atoi(argv[5]) * 1000000LL);
+	run_until(watch, begin + number_of(argv[5]) * 1000000LL);
 	printf("%lld %lld %lld\n", came, again, now() - begin);
 	return 0;
 }

@@ -37,14 +37,13 @@
 
 static const struct record {
 	const char *name;
-	unsigned type;
 	const char *data; /* as it stands in the answer */
-	unsigned len;
+	unsigned type, len;
 } records[] = {
-	{"naru.example", TYPE_A, "\xc0\x00\x02\x01", 4},
-	{"naru.example", TYPE_A, "\xc0\x00\x02\x02", 4},
-	{"naru.example", TYPE_TXT, "\017a ferry landing", 16},
-	{"text.example", TYPE_TXT, "\005first\006second", 13},
+	{"naru.example", "\xc0\x00\x02\x01", TYPE_A, 4},
+	{"naru.example", "\xc0\x00\x02\x02", TYPE_A, 4},
+	{"naru.example", "\017a ferry landing", TYPE_TXT, 16},
+	{"text.example", "\005first\006second", TYPE_TXT, 13},
 };
 
 /* What is read, and how far. */

@@ -117,7 +117,7 @@ static int parse_endpoint(struct dial *dial, unsigned index,
 		                   "port 0 cannot be connected to",
 		                   -NARU_EENDPOINT);
 	if (err == 0 && dial->options.announce &&
-	    !nr_transport_is_stream(ret_endpoint->transport))
+	    ret_endpoint->transport->datagram)
 		err = report_wrong(dial, "announce",
 		                   "PROXY headers go over streams alone",
 		                   -EINVAL);

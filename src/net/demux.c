@@ -189,6 +189,7 @@ bool nr_pending_add(struct nr_pending *pending,
 		pending->dropped++;
 		return false;
 	}
+	nr_assert(pending->data);
 	(void)nr_packed_put(pending->data + pending->end, data, len);
 	pending->end += size;
 	pending->count++;

@@ -159,11 +159,6 @@ static void stream_close(struct nr_link *link)
 	link->fd = -1;
 }
 
-bool nr_transport_is_stream(const struct nr_transport *transport)
-{
-	return transport->link == &nr_stream_link || transport->secure;
-}
-
 const struct nr_link_ops nr_stream_link = {
 	.recv = stream_recv,
 	.send = stream_send,

@@ -161,7 +161,5 @@ extern const struct nr_transport nr_transport_tls;
 extern const struct nr_transport nr_transport_unix;
 extern const struct nr_transport nr_transport_udp;
 
-/* Whether it carries a stream of bytes, as all do but datagrams. */
-bool nr_transport_is_stream(const struct nr_transport *transport);
 
 #endif

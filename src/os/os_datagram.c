@@ -98,12 +98,13 @@ int nr_datagram_prefer(int fd)
 {
 	static const struct sock_filter first = {.code = BPF_RET | BPF_K,
 	                                         .k = 0};
-	const struct sock_fprog program = {
-		.len = 1,
-		.filter = (struct sock_filter *)(uintptr_t)&first,
-	};
+	struct sock_fprog program;
 	int err = nr_datagram_share(fd), undone;
 
+	/* Its padding too is handed to the kernel. */
+	memset(&program, 0, sizeof(program));
+	program.len = 1;
+	program.filter = (struct sock_filter *)(uintptr_t)&first;
 	if (err == 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF,
 	                           &program, sizeof(program)) < 0)
 		err = -errno;

@@ -189,10 +189,13 @@ static int open_all(struct naru_server *server,
 static int check_transport(struct naru_server *server,
                            const struct nr_transport *transport)
 {
-	if (server->settings.proxies && !nr_transport_is_stream(transport)) {
+	/* Who relies on the header must not be told another peer's name. */
+	if (server->settings.proxies && transport->datagram) {
 		report_error(server, "listen",
-		             "PROXY headers come over streams alone", -EINVAL);
-		return -EINVAL;
+		             "PROXY headers stand before a stream, which UDP "
+		             "is not",
+		             -EOPNOTSUPP);
+		return -EOPNOTSUPP;
 	}
 	if (transport->secure && !server->settings.tls) {
 		report_error(server, "listen", "TLS needs a certificate",

@@ -451,7 +451,8 @@ static int talk_echo_datagrams(struct naru_conv *conv, void *arg)
 	int err;
 
 	(void)arg;
-	while ((err = naru_recv(conv, &msg)) > 0 && strcmp(msg.data, "end"))
+	while ((err = naru_recv(conv, &msg)) > 0 &&
+	       strcmp(msg.data, "end") != 0)
 		MUST(naru_send(conv, msg.data, msg.len), 0);
 	return err < 0 ? err : 0;
 }
@@ -511,6 +512,28 @@ static void test_pieces_are_cut_into_datagrams(void **state)
 	server_stop(server);
 }
 
+static int talk_none(struct naru_conv *conv, void *arg)
+{
+	(void)conv;
+	(void)arg;
+	return 0;
+}
+
+static void test_proxy_headers_are_refused(void **state)
+{
+	struct naru_server *server;
+
+	(void)state;
+	assert_result(
+		naru_server_new(&server,
+	                        NARU_OPTIONS(.proxy = NARU_PROXY_REQUIRED)),
+		0);
+	assert_result(naru_server_listen(server, "udp://127.0.0.1:0", talk_none,
+	                                 NULL),
+	              -EOPNOTSUPP);
+	naru_server_free(server);
+}
+
 #define CASE_UDP(function) CASE_OVER(TRANSPORT_UDP, function)
 
 static const struct conformance_case cases[] = {
@@ -526,6 +549,7 @@ static const struct conformance_case cases[] = {
 	CASE_UDP(test_what_found_no_room_is_counted),
 	CASE_UDP(test_both_addresses_are_known),
 	CASE_UDP(test_pieces_are_cut_into_datagrams),
+	CASE_UDP(test_proxy_headers_are_refused),
 	CASE_IN(MODELS_MANY, TRANSPORT(TRANSPORT_UDP),
                 test_peers_at_once_are_kept_apart),
 };

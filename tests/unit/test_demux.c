@@ -35,16 +35,15 @@ static void expect_first(struct nr_demux *demux, unsigned from,
 	struct nr_pending *first = nr_demux_first(demux);
 	struct naru_addr peer = peer_of(from);
 	char seen[1024] = "";
-	size_t len, at = 0;
+	size_t len, at = 0, used = 0;
 	char *data;
 
 	assert_non_null(first);
 	assert_true(nr_pending_is(first, &peer));
 	data = nr_demux_take(demux, first, &len);
 	while (at < len) {
-		strncat(seen, data + at + NR_PACKED_HEAD,
-		        nr_packed_len(data + at));
-		strcat(seen, " ");
+		used += (size_t)snprintf(seen + used, sizeof(seen) - used,
+		                         "%s ", data + at + NR_PACKED_HEAD);
 		at += nr_packed_size(nr_packed_len(data + at));
 	}
 	assert_int_equal(at, len);

@@ -71,6 +71,24 @@ static void test_good_endpoints_are_read(void **state)
 	}
 }
 
+static void test_udp_endpoints_are_read(void **state)
+{
+	struct nr_endpoint_error error = {0};
+	struct nr_endpoint read;
+
+	(void)state;
+	assert_int_equal(nr_endpoint_parse("udp://[::1]:53", &read, &error), 0);
+	assert_ptr_equal(read.transport, &nr_transport_udp);
+	assert_string_equal(read.host, "::1");
+	assert_int_equal(read.port, 53);
+	assert_int_equal(nr_endpoint_parse("udp://*", &read, &error), 0);
+	assert_ptr_equal(read.transport, &nr_transport_udp);
+	assert_int_equal(read.kind, ALL);
+	/* Digits alone are a port only where no transport is named. */
+	assert_int_equal(nr_endpoint_parse("udp://53", &read, &error),
+	                 -NARU_EENDPOINT);
+}
+
 /* Where it is wrong, and a part of why. */
 static const struct bad {
 	const char *text;
@@ -279,6 +297,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(test_good_endpoints_are_read),
+		cmocka_unit_test(test_udp_endpoints_are_read),
 		cmocka_unit_test(test_bad_endpoints_say_where_and_why),
 		cmocka_unit_test(test_host_name_over_limit_is_refused),
 		cmocka_unit_test(test_unix_names_are_read),
