@@ -161,5 +161,4 @@ extern const struct nr_transport nr_transport_tls;
 extern const struct nr_transport nr_transport_unix;
 extern const struct nr_transport nr_transport_udp;
 
-
 #endif

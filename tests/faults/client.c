@@ -236,7 +236,8 @@ static int accept_speaking(struct client *client, int fd)
 	for (;;) {
 		int other = accept_relayed(client, fd);
 
-		if (other < 0 || hear(client, other, "PROXY UNKNOWN\r\nthere\n"))
+		if (other < 0 ||
+		    hear(client, other, "PROXY UNKNOWN\r\nthere\n"))
 			return other;
 		close(other);
 	}
