@@ -287,9 +287,14 @@ static void test_framing_changes_in_the_middle(void **state)
 /* Sends and receives a header of a type and a length, and then the body. */
 static int talk_kept_header(struct naru_conv *conv, void *arg)
 {
+	struct naru_options options = {.size = sizeof(options)};
 	struct naru_msg msg;
 
-	(void)arg;
+	/* Whoever asks is shown the server's own copy. */
+	MUST(naru_server_options(server_under_test, &options), 0);
+	MUST(options.framing != arg, true);
+	MUST(options.framing->length_offset, 2);
+	MUST(options.framing->limit, 20);
 	MUST(naru_recv(conv, &msg), 1);
 	MUST(msg.len, 7);
 	MUST(memcmp(msg.data, "Ty\0\3abc", 7), 0);
@@ -306,8 +311,9 @@ static void test_header_is_kept_and_its_length_filled_in(void **state)
 	                                     .length = NARU_LENGTH_U16,
 	                                     .length_offset = 2,
 	                                     .limit = 20};
-	struct server *server = server_start(talk_kept_header, NULL,
-	                                     NARU_OPTIONS(.framing = &framing));
+	struct server *server =
+		server_start(talk_kept_header, (void *)(uintptr_t)&framing,
+	                     NARU_OPTIONS(.framing = &framing));
 	int fd = client_connect(server->endpoint[0]);
 
 	(void)state;

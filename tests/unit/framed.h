@@ -103,11 +103,23 @@ static inline void framed_come(struct framed_run *run, size_t have)
 			assert_in_range(run->scan.need, have - run->begin + 1,
 			                run->framing.limit +
 			                        NR_FRAME_AROUND_MAX);
+			/* Where an end is looked for, all were looked at. */
+			if (run->framing.kind == NARU_LINES ||
+			    run->framing.kind == NARU_DELIMITED)
+				assert_int_equal(run->seen, have - run->begin);
 		} else {
 			framed_note(run, naru_errname(found), "", 0, "");
 			run->over = true;
 		}
 	}
+}
+
+/* Lines that may have a CR before their LF look back for it. */
+static inline bool peeks_back(const struct nr_framing *framing)
+{
+	return framing->kind == NARU_LINES &&
+	       framing->line_end != NARU_LINE_END_LF &&
+	       framing->line_end != NARU_LINE_END_CRLF;
 }
 
 /* The stream in pieces: the first of FIRST bytes, the others of STEP. */
@@ -118,7 +130,7 @@ static inline void framed_check(const struct nr_framing *framing,
 	static struct framed_run run;
 
 	run = (struct framed_run){.framing = *framing,
-	                          .spared = framing->kind == NARU_LINES,
+	                          .spared = peeks_back(framing),
 	                          .stream = one->stream,
 	                          .len = one->len};
 	/* Of its own size, so that a sanitizer sees a step past its end. */
