@@ -175,6 +175,9 @@ size_t naru_stack_used(size_t *ret_size);
  * PATH; no shell is involved. Descriptor 2 is the caller's; every other one
  * is closed. The program runs in a process group of its own.
  *
+ * Under TLS the program gets a socket of its own, and two more strands carry
+ * what is said; what it has not read of that at its end is lost.
+ *
  * Its environment is the caller's, without what is unknown, plus what UCSPI
  * prescribes: PROTO=TCP, TCPLOCALIP, TCPLOCALPORT, TCPREMOTEIP,
  * TCPREMOTEPORT; or PROTO=UNIX, UNIXLOCALPATH, UNIXREMOTEPATH,

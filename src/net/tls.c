@@ -80,8 +80,7 @@ static ssize_t read_some(struct nr_tls_state *tls, struct nr_span *span,
 	size_t got = 0, one;
 	int result = 1, err;
 
-	/* Another strand waited, and the socket may have more by now. */
-	tls->wire.dry = false;
+	nr_tls_wire_begin(&tls->wire);
 	while (got < span->len && result == 1) {
 		ERR_clear_error();
 		result = SSL_read_ex(tls->ssl, span->data + got,
@@ -122,7 +121,7 @@ static ssize_t try_recv(struct nr_link *link, struct nr_io *io,
 	/* What that made us answer goes out now, or behind what waits. */
 	if (!known && tls->wire.begin < tls->wire.end)
 		(void)nr_tls_wire_push(&tls->wire);
-	tls->dry = got == -EAGAIN || (got > 0 && !span.more);
+	tls->dry = got == -EAGAIN ? tls->wire.dry : got > 0 && !span.more;
 	nr_mutex_unlock(&tls->lock);
 	if (got > 0)
 		*into = span;
@@ -131,6 +130,14 @@ static ssize_t try_recv(struct nr_link *link, struct nr_io *io,
 	if (why[0])
 		report_broken(link, why);
 	return got;
+}
+
+/* Waits for bytes; where some are there already, only for the others' turn. */
+static int await_more(struct nr_link *link, struct nr_io *io, int64_t until)
+{
+	if (state_of(link)->dry)
+		return io->ops->wait(io, handle_of(link), NR_READABLE, until);
+	return nr_now() < until ? io->ops->go_on(io) : -ETIMEDOUT;
 }
 
 static ssize_t tls_recv(struct nr_link *link, struct nr_io *io,
@@ -149,7 +156,7 @@ static ssize_t tls_recv(struct nr_link *link, struct nr_io *io,
 		got = try_recv(link, io, into);
 	}
 	while (got == -EAGAIN) {
-		err = io->ops->wait(io, handle_of(link), NR_READABLE, until);
+		err = await_more(link, io, until);
 		if (err < 0 && err != -ETIMEDOUT)
 			return err;
 		/* Bytes that came win over the time that passed. */
@@ -359,7 +366,7 @@ static int step(struct nr_tls_state *tls)
 	bool silent;
 	int result, err;
 
-	tls->wire.dry = false;
+	nr_tls_wire_begin(&tls->wire);
 	ERR_clear_error();
 	result = SSL_do_handshake(tls->ssl);
 	if (result == 1)
@@ -395,9 +402,9 @@ static int shake_hands(struct nr_link *link, struct nr_io *io, int64_t until)
 		}
 		/* What the peer waits for, before we wait for it. */
 		err = flush(link, io, until);
+		tls->dry = tls->wire.dry;
 		if (err == 0 && done == 0)
-			err = io->ops->wait(io, handle_of(link), NR_READABLE,
-			                    until);
+			err = await_more(link, io, until);
 		if (err < 0 || done == 1)
 			break;
 		err = io->ops->go_on(io);

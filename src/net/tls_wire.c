@@ -16,6 +16,16 @@
  * takes no answer, is not worth it. */
 #define KEPT_MAX ((size_t)256 * 1024)
 
+/* How often OpenSSL may read in one turn: it goes on for as long as what comes
+ * is no data, and a peer can send other things without end. */
+#define READS_MAX 16
+
+void nr_tls_wire_begin(struct nr_tls_wire *wire)
+{
+	wire->dry = false;
+	wire->reads = 0;
+}
+
 /* Room for LEN bytes more behind what is kept. */
 static bool make_room(struct nr_tls_wire *wire, size_t len)
 {
@@ -114,7 +124,7 @@ static int wire_read(BIO *bio, char *data, int len)
 	BIO_clear_retry_flags(bio);
 	if (wire->ended)
 		return 0;
-	if (wire->dry) {
+	if (wire->dry || wire->reads++ == READS_MAX) {
 		BIO_set_retry_read(bio);
 		return -1;
 	}

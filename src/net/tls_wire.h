@@ -21,6 +21,7 @@ struct nr_tls_wire {
 	bool in_pieces; /* as in io/io.h */
 	bool dry;       /* the socket has no more, as far as is known */
 	bool ended;     /* the peer's system has finished */
+	unsigned reads; /* of the socket, in this turn; see tls_wire.c */
 	int err;        /* the connection broke, or 0 */
 	char *kept;     /* what the socket has not taken yet, or null */
 	size_t begin, end, size;
@@ -31,6 +32,10 @@ struct nr_tls_wire {
 int nr_tls_wire_init(struct nr_tls_wire *wire, int fd, bool in_pieces,
                      SSL *ssl);
 void nr_tls_wire_fini(struct nr_tls_wire *wire);
+
+/* A call of OpenSSL's that reads is about to be made: the socket may have more
+ * by now. */
+void nr_tls_wire_begin(struct nr_tls_wire *wire);
 
 /* Makes room for a record, so that making it cannot fail. -ENOMEM. */
 int nr_tls_wire_reserve(struct nr_tls_wire *wire);

@@ -672,6 +672,25 @@ def test_keys_are_updated(model):
     server.is_well()
 
 
+def test_flood_of_key_updates_starves_nobody():
+    """What is no data keeps OpenSSL reading for as long as it comes."""
+    server = secure('-w', '1')
+    with subprocess.Popen(
+            ['openssl', 's_client', '-tls1_3', '-connect',
+             f'localhost:{server.port}', '-CAfile', certs()('ca.pem')],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL) as client:
+        flood = threading.Thread(
+            target=lambda: [client.stdin.write(b'k\n') or
+                            client.stdin.flush() for _ in range(3000)])
+        flood.start()
+        for _ in range(10):
+            same(call(server)[:2], (0, b'hello\n'))
+        flood.join()
+        client.kill()
+    server.is_well()
+
+
 @only(('fiber', 'fiber-epoll', 'thread'))
 def test_sender_that_waits_does_not_stop_the_receiver(model):
     """chargen sends to a peer that takes nothing, and takes all that it

@@ -46,13 +46,14 @@ static void write_files(X509 *cert, EVP_PKEY *pair)
 {
 	FILE *file = fopen(certificate, "w");
 
-	must(file && PEM_write_X509(file, cert) && fclose(file) == 0, "PEM");
+	must(file != NULL, certificate);
+	must(PEM_write_X509(file, cert) == 1, certificate);
+	must(fclose(file) == 0, certificate);
 	file = fopen(key, "w");
-	must(file &&
-	             PEM_write_PrivateKey(file, pair, NULL, NULL, 0, NULL,
-	                                  NULL) &&
-	             fclose(file) == 0,
-	     "PEM");
+	must(file != NULL, key);
+	must(PEM_write_PrivateKey(file, pair, NULL, NULL, 0, NULL, NULL) == 1,
+	     key);
+	must(fclose(file) == 0, key);
 }
 
 static void make_certificate(void)
