@@ -359,6 +359,27 @@ def test_curl_fetches_over_tls():
     server.is_well()
 
 
+@only(('fiber', 'fiber-epoll', 'thread', 'process'))
+def test_proxy_header_comes_before_the_handshake(model):
+    need('curl')
+    server = serve('-m', model, '-v', '--proxy-protocol',
+                   *certs().pair('server'), 'tls://localhost', '--', 'sh',
+                   '-c', 'read -r _; printf "HTTP/1.0 200 OK\\r\\n\\r\\n'
+                   '$TCPREMOTEIP $TCPREMOTEPORT"')
+    status, out, said = run('curl', '-sS', '--cacert', certs()('ca.pem'),
+                            '--haproxy-protocol', '-w',
+                            '\n%{local_ip} %{local_port}',
+                            f'https://localhost:{server.port}/')
+    same(status, 0, said)
+    seen, own = out.decode().split('\n')
+    same(seen, own)
+    # Without one, the handshake is no header.
+    status, _, said = run('curl', '-sS', '--cacert', certs()('ca.pem'),
+                          f'https://localhost:{server.port}/')
+    assert status != 0, said
+    server.is_well()
+
+
 def s_server(*args):
     """openssl s_server that echoes lines backwards, and its port."""
     sock = listener()
