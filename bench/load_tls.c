@@ -29,6 +29,8 @@
 #define AT_ONCE 8
 #define STREAMS 4
 #define CHUNK   16384
+/* What both ends' sockets hold, so that nobody waits for ever. */
+#define AHEAD 65536
 
 static int port;
 static bool resumed;
@@ -105,29 +107,38 @@ static void *shake_hands(void *arg)
 	return arg;
 }
 
-/* Messages there and back, a chunk ahead at most where they are larger. */
+/* Sends what may be ahead of what has come back. */
+static void send_ahead(SSL *ssl, size_t *sent, size_t got)
+{
+	static char out[CHUNK];
+
+	while (*sent < size && *sent - got < AHEAD) {
+		size_t part = size - *sent < CHUNK ? size - *sent : CHUNK;
+
+		if (SSL_write(ssl, out, (int)part) != (int)part)
+			abort();
+		*sent += part;
+	}
+}
+
+/* Messages there and back. */
 static void *stream(void *arg)
 {
 	SSL_CTX *context = make_context();
 	SSL *ssl = connect_to(context, NULL);
-	static char out[CHUNK];
 	char in[CHUNK];
 
 	while (!atomic_load(&over)) {
-		for (size_t left = size; left > 0;) {
-			size_t part = left < CHUNK ? left : CHUNK;
-			size_t got = 0;
+		size_t sent = 0, got = 0;
 
-			if (SSL_write(ssl, out, (int)part) != (int)part)
+		while (got < size) {
+			int n;
+
+			send_ahead(ssl, &sent, got);
+			n = SSL_read(ssl, in, sizeof(in));
+			if (n <= 0)
 				abort();
-			while (got < part) {
-				int n = SSL_read(ssl, in, (int)(part - got));
-
-				if (n <= 0)
-					abort();
-				got += (size_t)n;
-			}
-			left -= part;
+			got += (size_t)n;
 		}
 		atomic_fetch_add(&done, size);
 	}
