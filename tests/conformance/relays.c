@@ -77,8 +77,12 @@ static int talk_relay_under(struct naru_conv *conv, void *arg)
 	err = naru_relay(conv, far);
 	if (under->starved)
 		setrlimit(RLIMIT_NOFILE, &limit);
-	/* Whether sending or receiving finds it out is a matter of luck. */
-	EXPECT(err == -EPIPE ? -ECONNRESET : err, under->result);
+	/* Whether sending or receiving finds it out is a matter of luck; and
+	 * TLS may find the stream cut. */
+	if (err == -EPIPE ||
+	    (err == -NARU_ECUT && place.transport == TRANSPORT_TLS))
+		err = -ECONNRESET;
+	EXPECT(err, under->result);
 	if (err == 0) {
 		EXPECT(naru_received(conv), naru_sent(far));
 		EXPECT(naru_received(far), naru_sent(conv));

@@ -169,8 +169,9 @@ static int wait_for_name(void)
 	int err = naru_dial(&far, "tcp://slow.invalid:9", NULL);
 
 	EXPECT(err, -NARU_ENONAME);
-	/* It was our resolver that was asked, once. */
-	EXPECT(strcmp(shared->order, "wl"), 0);
+	/* It was our resolver that was asked; for a family alone, too, where it
+	 * takes its time. */
+	EXPECT(strncmp(shared->order, "wl", 2), 0);
 	return 0;
 }
 
