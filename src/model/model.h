@@ -57,6 +57,7 @@ struct nr_host {
 	bool catch_overflow;
 	const char *waiter; /* how fibers wait, once the first could */
 	int no_uring;       /* why they do not on io_uring, where they should */
+	int stop;   /* turns readable when the server is asked to stop */
 	int cancel; /* turns readable when all conversations are cancelled */
 	_Atomic bool cut; /* set where that found a conversation running */
 
