@@ -151,8 +151,8 @@ struct nr_io {
 
 	/* Set by the strand for as long as it waits for what a server that
 	 * stops does not wait for: each wait for a descriptor returns
-	 * NR_STOPPED then, once the stop was asked for. What is ready wins over
-	 * that. Whoever sets it does not sleep meanwhile. */
+	 * NR_STOPPED then, once the stop was asked for; an attempt only after
+	 * it was made once more. Whoever sets it does not sleep meanwhile. */
 	bool heeds_stop;
 };
 
