@@ -111,7 +111,9 @@ struct nr_model_ops {
 	 * host's descriptor. Null where all do. */
 	void (*cancel)(struct nr_model *model);
 
-	/* No more connections will come: idle workers are let go. */
+	/* No more connections will come: idle workers are let go, and waits
+	 * that heed the stop (io/io.h) end, where they do not look at the
+	 * host's descriptor. */
 	void (*stop)(struct nr_model *model);
 
 	/* Ends by force what was cancelled and did not end by itself; only
