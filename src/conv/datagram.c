@@ -86,7 +86,7 @@ static int receive_some(struct naru_conv *conv, int64_t until,
 	struct nr_io *io = nr_strand_self()->io;
 	int got;
 
-	io->heeds_stop = !link->dialled;
+	io->heeds_stop = !link->dialled || conv->in.for_accepted;
 	got = link->transport->datagram->recv(link, io, conv->in.soon, until,
 	                                      ret_received);
 	io->heeds_stop = false;

@@ -188,22 +188,38 @@ static int talk_asks(struct naru_conv *conv, void *arg)
 	return naru_close(other);
 }
 
-static void test_drain_lets_a_dialled_one_wait(void **state)
+/* Carries all but the first datagram to whom that names. */
+static int talk_relays(struct naru_conv *conv, void *arg)
 {
-	struct server *server = server_start(talk_asks, NULL, NULL);
+	struct naru_conv *other;
+	struct naru_msg msg;
+	int err, closed;
+
+	(void)arg;
+	MUST(naru_recv(conv, &msg), 1);
+	MUST(naru_dial(&other, msg.data, NULL), 0);
+	err = naru_relay(conv, other);
+	closed = naru_close(other);
+	return err < 0 ? err : closed;
+}
+
+static void answer_in_drain(naru_talk *talk)
+{
+	struct server *server = server_start(talk, NULL, NULL);
 	int fd = client_connect(server->endpoint[0]);
 	int there = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in own = {.sin_family = AF_INET}, from;
 	socklen_t len = sizeof(own);
 	char endpoint[64], mark;
 
-	(void)state;
 	own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(bind(there, (struct sockaddr *)&own, len), 0);
 	assert_int_equal(getsockname(there, (struct sockaddr *)&own, &len), 0);
 	snprintf(endpoint, sizeof(endpoint), "udp://127.0.0.1:%d",
 	         ntohs(own.sin_port));
 	say(fd, endpoint);
+	if (talk == talk_relays)
+		say(fd, "?");
 	assert_int_equal(recvfrom(there, &mark, 1, 0, (struct sockaddr *)&from,
 	                          &len),
 	                 1);
@@ -218,6 +234,18 @@ static void test_drain_lets_a_dialled_one_wait(void **state)
 	assert_result(atomic_load(&shared->end_result), 0);
 	close(there);
 	close(fd);
+}
+
+static void test_drain_lets_a_dialled_one_wait(void **state)
+{
+	(void)state;
+	answer_in_drain(talk_asks);
+}
+
+static void test_drain_ends_a_relay_after_its_answers(void **state)
+{
+	(void)state;
+	answer_in_drain(talk_relays);
 }
 
 static void test_drain_does_not_wait_for_a_header(void **state)
@@ -250,6 +278,7 @@ static const struct conformance_case cases[] = {
 	CASE_UDP(test_drain_loses_no_datagram_that_came),
 	CASE_UDP(test_drain_ends_the_wait_of_a_companion),
 	CASE_UDP(test_drain_lets_a_dialled_one_wait),
+	CASE_UDP(test_drain_ends_a_relay_after_its_answers),
 	CASE(test_drain_does_not_wait_for_a_header),
 };
 const struct conformance_list drains_list = LIST(cases);
