@@ -16,8 +16,9 @@
  *
  * Over UDP a write is one datagram, and a read gives what is left of one; empty
  * ones are passed over. naru_read_exact() reads within one datagram, and
- * returns -NARU_ECUT, with nothing read, where it has fewer bytes.
- * naru_finish() has nobody to tell. Nothing is torn, and no error is for good.
+ * returns -NARU_ECUT, with nothing read, where it has fewer bytes. Both return
+ * 0 only as naru_recv() does there (naru/message.h). naru_finish() has nobody
+ * to tell. Nothing is torn, and no error is for good.
  *
  * Errors that any of these may return, besides their own:
  *   -ETIMEDOUT   a timeout or the deadline of the conversation passed

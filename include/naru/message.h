@@ -8,11 +8,12 @@
  * mixed: what one call does not take is left for the next.
  *
  * Over UDP each message is one datagram (RFC 768), whatever the framing's kind;
- * only its limit counts. naru_recv() never gives 0 there, for nothing tells of
- * a peer's end, and a datagram over the limit is gone with -NARU_ETOOBIG.
- * naru_send() returns -EMSGSIZE over 65507 bytes. What ICMP says
- * (-ECONNREFUSED, -EHOSTUNREACH) is returned once, by whichever call comes
- * next, and the conversation may go on.
+ * only its limit counts. Nothing tells of a peer's end there: naru_recv() gives
+ * 0 only when the server that accepted the peer stops (naru_server_stop()), in
+ * place of waiting for a datagram, and from then on. A datagram over the limit
+ * is gone with -NARU_ETOOBIG. naru_send() returns -EMSGSIZE over 65507 bytes.
+ * What ICMP says (-ECONNREFUSED, -EHOSTUNREACH) is returned once, by whichever
+ * call comes next, and the conversation may go on.
  *
  * The errors of naru/bytes.h apply here as well.
  */

@@ -216,9 +216,11 @@ NARU_RESULT int naru_server_run(struct naru_server *server);
  * Makes naru_server_run() return: nothing is accepted any more, and
  * conversations have DRAIN_MS milliseconds to end before they are cancelled
  * (every call that they wait in returns -ECANCELED). A later call sets the
- * time anew; 0 ends at once. A process that has not ended five seconds
- * after it was cancelled is killed; a thread cannot be, so a talk that computes
- * or blocks outside of Naru delays the end.
+ * time anew; 0 ends at once. Over UDP, whoever waits for a peer's datagram is
+ * told at once that there will be none (naru/message.h), and a connection whose
+ * TLS handshake or PROXY header is not over is closed. A process that has not
+ * ended five seconds after it was cancelled is killed; a thread cannot be, so a
+ * talk that computes or blocks outside of Naru delays the end.
  *
  * Safe from a signal handler (signal-safety(7)), from any thread, and from
  * any process that the server forked; it does not wait.

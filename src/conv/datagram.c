@@ -77,20 +77,38 @@ static int keep(struct naru_conv *conv, const struct nr_received *received)
 	return 0;
 }
 
+/* Receives datagrams that come until UNTIL, or until the server that accepted
+ * the peer is asked to stop: there is no other end for it to wait for. */
+static int receive_some(struct naru_conv *conv, int64_t until,
+                        struct nr_received *ret_received)
+{
+	struct nr_link *link = &conv->link;
+	struct nr_io *io = nr_strand_self()->io;
+	int got;
+
+	io->heeds_stop = !link->dialled || conv->in.for_accepted;
+	got = link->transport->datagram->recv(link, io, conv->in.soon, until,
+	                                      ret_received);
+	io->heeds_stop = false;
+	return got;
+}
+
 /* Waits for datagrams, after the strand's output has gone out. */
 static int await_some(struct naru_conv *conv)
 {
-	const struct nr_datagram_ops *ops = conv->link.transport->datagram;
 	struct nr_strand *self = nr_strand_self();
 	struct nr_received received;
 	int err;
 
+	if (conv->in.ended)
+		return NR_STOPPED;
 	err = nr_output_settle(self, conv,
 	                       nr_conv_until(conv, NARU_TIMEOUT_IDLE));
 	if (err < 0)
 		return err;
-	err = ops->recv(&conv->link, self->io, conv->in.soon,
-	                nr_conv_until(conv, NARU_TIMEOUT_IDLE), &received);
+	err = receive_some(conv, nr_conv_until(conv, NARU_TIMEOUT_IDLE),
+	                   &received);
+	conv->in.ended = err == NR_STOPPED;
 	if (err < 0)
 		return err;
 	conv->in.soon = received.more;
@@ -120,7 +138,8 @@ static void take_first(struct naru_conv *conv)
 	              nr_packed_size(nr_packed_len(in->data + in->begin)));
 }
 
-/* Waits until there is a datagram. */
+/* Waits until there is a datagram; NR_STOPPED where none will be waited
+ * for. */
 static int await_first(struct naru_conv *conv)
 {
 	int err = 0;
@@ -137,7 +156,7 @@ int nr_datagram_receive(struct naru_conv *conv, struct naru_msg *ret_msg)
 	int err = await_first(conv);
 
 	if (err < 0)
-		return err;
+		return err == NR_STOPPED ? 0 : err;
 	msg = first_of(conv);
 	if (msg.len > conv->framing.limit) {
 		take_first(conv);
@@ -162,7 +181,8 @@ static void move_out(struct naru_conv *conv, void *buf, size_t len)
 }
 
 /* Waits until there is a datagram that is not empty: a read of nothing would
- * say that the peer has finished. Returns how much there is of it. */
+ * say that the peer has finished. Returns how much there is of it, or 0 where
+ * no datagram will be waited for. */
 static ssize_t await_bytes(struct naru_conv *conv)
 {
 	int err;
@@ -174,14 +194,14 @@ static ssize_t await_bytes(struct naru_conv *conv)
 			return (ssize_t)msg.len;
 		take_first(conv);
 	}
-	return err;
+	return err == NR_STOPPED ? 0 : err;
 }
 
 ssize_t nr_datagram_read(struct naru_conv *conv, void *buf, size_t len)
 {
 	ssize_t there = await_bytes(conv);
 
-	if (there < 0)
+	if (there <= 0)
 		return there;
 	if (len > (size_t)there)
 		len = (size_t)there;
@@ -193,7 +213,7 @@ ssize_t nr_datagram_read_exact(struct naru_conv *conv, void *buf, size_t len)
 {
 	ssize_t there = await_bytes(conv);
 
-	if (there < 0)
+	if (there <= 0)
 		return there;
 	if (len > (size_t)there)
 		return -NARU_ECUT;

@@ -31,6 +31,8 @@ struct nr_input {
 	int err;           /* what receiving has failed with for good, or 0 */
 	bool lent;         /* data, by the waiter; else from malloc() */
 	bool ended;        /* the peer has finished */
+	bool for_accepted; /* of datagrams: waited for only until the server
+	                      stops, though dialled */
 	bool soon;         /* more is probably there already */
 };
 

@@ -82,6 +82,8 @@ static int tell_failure(const struct receiving *receiving, int err)
 	const struct nr_proxy *header = &receiving->header;
 	char text[TEXT];
 
+	if (err == NR_STOPPED)
+		return tell(receiving->conv, -ECANCELED, "the server stops");
 	if (header->reason)
 		(void)snprintf(text, sizeof(text), "at byte %zu: %s",
 		               header->place, header->reason);

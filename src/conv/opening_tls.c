@@ -64,6 +64,11 @@ static int shake_hands(struct naru_conv *conv, struct nr_tls *tls,
 	if (err == 0)
 		err = nr_tls_begin(&conv->link, nr_strand_self()->io, tls,
 		                   &called, until, &outcome);
+	if (err == NR_STOPPED) {
+		err = -ECANCELED;
+		report_handshake(conv, "the server stops", err);
+		return err;
+	}
 	report_handshake(conv, outcome.text, err);
 	return err;
 }

@@ -23,6 +23,10 @@
 #define FULL_MANY 4
 #define THIN_MANY 4
 
+/* How long one waits for answers over datagrams that are under way when the
+ * server stops. */
+#define ANSWERS_NS NR_NS_PER_S
+
 /* One direction. */
 struct flow {
 	struct relay *relay;
@@ -173,6 +177,19 @@ static int end(struct flow *flow)
 	return naru_finish(flow->to);
 }
 
+/* The server stops: FROM, which was dialled for somebody over datagrams, is
+ * waited for only as long as an answer may take. */
+static void await_answers(struct flow *flow)
+{
+	struct naru_conv *from = flow->from;
+	int64_t idle = atomic_load(&from->timeouts[NARU_TIMEOUT_IDLE]);
+
+	from->in.for_accepted = false;
+	from->in.ended = false;
+	atomic_store(&from->timeouts[NARU_TIMEOUT_IDLE],
+	             nr_time_min(idle, ANSWERS_NS));
+}
+
 /* One direction in whole messages, where an end of it keeps them apart. */
 static int carry_messages(struct flow *flow)
 {
@@ -184,6 +201,10 @@ static int carry_messages(struct flow *flow)
 		err = naru_recv(flow->from, &msg);
 		if (err == -ETIMEDOUT && is_listening(flow, &seen))
 			continue;
+		if (err == 0 && flow->from->in.for_accepted) {
+			await_answers(flow);
+			continue;
+		}
 		/* Silence is the only end that datagrams have. */
 		if (err == 0 ||
 		    (err == -ETIMEDOUT && flow->from->link.keeps_messages))
@@ -201,14 +222,30 @@ static int carry_messages(struct flow *flow)
 	}
 }
 
+/* Whether nobody is left to carry to once the server stops: it waits for no
+ * datagram of TO's peer, and FROM, which was dialled, has no end of its own. */
+static bool is_for_accepted(const struct flow *flow)
+{
+	const struct nr_link *from = &flow->from->link, *to = &flow->to->link;
+
+	return from->keeps_messages && from->dialled && to->keeps_messages &&
+	       !to->dialled;
+}
+
 /* One direction, until FROM's peer has finished. */
 static int carry(struct flow *flow)
 {
 	ssize_t got;
 	int err;
 
-	if (flow->from->link.keeps_messages || flow->to->link.keeps_messages)
-		return carry_messages(flow);
+	if (flow->from->link.keeps_messages || flow->to->link.keeps_messages) {
+		struct nr_input *in = &flow->from->in;
+
+		in->for_accepted = is_for_accepted(flow);
+		err = carry_messages(flow);
+		in->for_accepted = false;
+		return err;
+	}
 	nr_input_end_view(flow->from);
 	for (;;) {
 		err = pass_buffer(flow);

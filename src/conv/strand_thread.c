@@ -45,6 +45,7 @@ static int thread_spawn(struct nr_strand *self, struct nr_strand **ret_strand,
 	if (err >= 0)
 		err = thread->done = nr_event_open();
 	thread->block.cancel[1] = thread->cancel;
+	thread->block.stop = parent->block.stop;
 	if (err >= 0)
 		err = nr_thread_start(&thread->thread, thread->stack_size,
 		                      spawned_main, thread);
@@ -219,9 +220,10 @@ void nr_strand_thread_init(struct nr_strand_thread *thread, int cancel,
 }
 
 void nr_strand_thread_open(struct nr_strand_thread *thread, int cancel,
-                           size_t stack_size)
+                           int stop, size_t stack_size)
 {
 	nr_strand_thread_init(thread, cancel, stack_size);
+	thread->block.stop = stop;
 	thread->cancel = nr_event_open();
 	if (thread->cancel < 0)
 		thread->cancel = -1;

@@ -30,9 +30,10 @@ void nr_strand_thread_init(struct nr_strand_thread *thread, int cancel,
                            size_t stack_size);
 
 /* The same for one that converses, and may be cancelled alone. Where there is
- * no descriptor for that, its connection is broken off instead. */
+ * no descriptor for that, its connection is broken off instead. STOP is a
+ * descriptor that turns readable when its server is asked to stop. */
 void nr_strand_thread_open(struct nr_strand_thread *thread, int cancel,
-                           size_t stack_size);
+                           int stop, size_t stack_size);
 
 void nr_strand_thread_fini(struct nr_strand_thread *thread);
 

@@ -518,6 +518,21 @@ void nr_scheduler_cancel(struct nr_scheduler *scheduler)
 		cancel(nr_list_entry(node, struct nr_fiber, node));
 }
 
+void nr_scheduler_stop(struct nr_scheduler *scheduler)
+{
+	struct nr_list *node, *after;
+
+	scheduler->engine->stopped = true;
+	nr_list_for_each (node, after, &scheduler->fibers) {
+		struct nr_fiber *fiber =
+			nr_list_entry(node, struct nr_fiber, node);
+
+		if (fiber->io.io.heeds_stop && !fiber->staying &&
+		    fiber->state == NR_FIBER_PARKED)
+			make_ready(fiber, NR_STOPPED);
+	}
+}
+
 int nr_scheduler_attend(struct nr_scheduler *scheduler, struct nr_loop *loop)
 {
 	return scheduler->engine->ops->attend(scheduler->engine, loop);

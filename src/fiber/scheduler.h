@@ -107,6 +107,10 @@ unsigned nr_scheduler_count(const struct nr_scheduler *scheduler);
 /* Cancels every fiber that there is. Its own thread. */
 void nr_scheduler_cancel(struct nr_scheduler *scheduler);
 
+/* A stop was asked for: ends the waits of the fibers that heed it (io/io.h),
+ * now and ever after. Its own thread. */
+void nr_scheduler_stop(struct nr_scheduler *scheduler);
+
 /* What another thread has a scheduler's thread do: FN(POST) outside of any
  * fiber. Embedded in what it is about. */
 struct nr_post {

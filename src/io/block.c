@@ -32,7 +32,8 @@ static struct nr_io_block *block_of(struct nr_io *io)
 static int wait_for(struct nr_io_block *block, int fd, short events,
                     int64_t until)
 {
-	struct pollfd fds[NR_CANCEL_MAX + 1];
+	struct pollfd fds[NR_CANCEL_MAX + 2];
+	const bool heeds = block->io.heeds_stop && fd >= 0;
 	unsigned count = 0;
 	int ready;
 
@@ -41,14 +42,20 @@ static int wait_for(struct nr_io_block *block, int fd, short events,
 			fds[count++] = (struct pollfd){.fd = block->cancel[i],
 			                               .events = POLLIN};
 	fds[count] = (struct pollfd){.fd = fd, .events = events};
-	ready = nr_poll(fds, count + 1, until);
+	/* One of -1 is passed over. */
+	if (heeds)
+		fds[count + 1] =
+			(struct pollfd){.fd = block->stop, .events = POLLIN};
+	ready = nr_poll(fds, count + 1 + heeds, until);
 	if (ready < 0)
 		return ready;
 	block->unseen = 0;
 	for (unsigned i = 0; i < count; i++)
 		if (fds[i].revents)
 			return -ECANCELED;
-	return fds[count].revents ? 0 : -ETIMEDOUT;
+	if (fds[count].revents)
+		return 0;
+	return heeds && fds[count + 1].revents ? NR_STOPPED : -ETIMEDOUT;
 }
 
 /* For a call that is about to go on without waiting: now and then, whether
@@ -249,7 +256,8 @@ static int block_go_on(struct nr_io *io)
 void nr_io_block_init(struct nr_io_block *block, int server, int conversation)
 {
 	*block = (struct nr_io_block){.io.ops = &nr_io_block_ops,
-	                              .cancel = {server, conversation}};
+	                              .cancel = {server, conversation},
+	                              .stop = -1};
 }
 
 void nr_io_block_fini(struct nr_io_block *block)

@@ -37,7 +37,7 @@ struct nr_io_fiber {
 struct nr_parking {
 	/* Has SELF, which calls, wait until it is woken (0), UNTIL has come
 	 * (-ETIMEDOUT) or it is cancelled (-ECANCELED, also where it was
-	 * before). */
+	 * before); or a stop is asked for, if it heeds that (NR_STOPPED). */
 	int (*park)(struct nr_io_fiber *self, int64_t until);
 
 	/* The same, until it is woken and nothing else: what the kernel works
@@ -94,6 +94,7 @@ struct nr_engine {
 	const struct nr_engine_ops *ops;
 	const struct nr_parking *parking;
 	int64_t now;             /* when the last turn was over */
+	bool stopped;            /* set by the scheduler, for ever */
 	struct nr_buffer *spare; /* buffers, the last one used first */
 	unsigned spare_count;
 	char *scratch;                        /* or null */
@@ -135,6 +136,21 @@ ssize_t nr_engine_try_recv(struct nr_engine *engine, int fd,
 ssize_t nr_engine_try_splice_in(struct nr_engine *engine, int fd,
                                 struct nr_pipe *pipe);
 void nr_engine_give_back_pipe(struct nr_io *io, struct nr_pipe *pipe);
+
+/* Has SELF, which waits for a descriptor, park. */
+static inline int nr_engine_park(struct nr_io_fiber *self, int64_t until)
+{
+	if (self->io.heeds_stop && self->engine->stopped)
+		return NR_STOPPED;
+	return self->engine->parking->park(self, until);
+}
+
+/* Whether a wait has ended with ERR in which what came nevertheless is not to
+ * be lost. */
+static inline bool nr_engine_is_late(int err)
+{
+	return err == -ETIMEDOUT || err == NR_STOPPED;
+}
 
 /* How many calls may go on without waiting before the others have their turn:
  * so many buffers of small messages are work for a good part of a

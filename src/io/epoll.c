@@ -106,7 +106,6 @@ static struct entry *entry_of(struct epoll_engine *epoll,
 static int await(struct epoll_engine *epoll, struct nr_io_fiber *self,
                  struct nr_handle handle, enum nr_readiness what, int64_t until)
 {
-	const struct nr_parking *parking = epoll->engine.parking;
 	struct entry *entry = &epoll->table[handle.fd];
 	int err;
 
@@ -116,7 +115,7 @@ static int await(struct epoll_engine *epoll, struct nr_io_fiber *self,
 			entry->reader = self;
 		else
 			entry->writer = self;
-		err = parking->park(self, until);
+		err = nr_engine_park(self, until);
 		entry = &epoll->table[handle.fd];
 		if (what == NR_READABLE)
 			entry->reader = NULL;
@@ -392,7 +391,7 @@ static ssize_t epoll_attempt(struct nr_io *io, struct nr_handle handle,
 		err = add(epoll, handle);
 		if (err == 0)
 			err = await(epoll, self, handle, attempt->what, until);
-		if (err < 0 && err != -ETIMEDOUT)
+		if (err < 0 && !nr_engine_is_late(err))
 			return err;
 		result = try_attempt(epoll, handle, attempt);
 		if (result == -EAGAIN && err < 0)

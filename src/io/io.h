@@ -16,9 +16,12 @@
  * - Once the strand is cancelled, each call that would wait returns
  *   -ECANCELED, now and ever after. Cancellation wins over readiness in a
  *   call that waits; calls that never need to wait see it after a while.
+ * - A strand of a server that was asked to stop is left alone, unless its
+ *   waiter heeds that: see struct nr_io.
  * - No call returns -EINTR or -EAGAIN, and no call raises a signal.
  */
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -140,8 +143,17 @@ struct nr_io_ops {
 	char *(*scratch)(struct nr_io *io);
 };
 
+/* What a wait comes to that a stop has ended. */
+#define NR_STOPPED (-ESHUTDOWN)
+
 struct nr_io {
 	const struct nr_io_ops *ops;
+
+	/* Set by the strand for as long as it waits for what a server that
+	 * stops does not wait for: each wait for a descriptor returns
+	 * NR_STOPPED then, once the stop was asked for; an attempt only after
+	 * it was made once more. Whoever sets it does not sleep meanwhile. */
+	bool heeds_stop;
 };
 
 /* connect() of every waiter, made of its wait() and its sleep(). */

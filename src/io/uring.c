@@ -86,7 +86,7 @@ static int operate(struct uring_engine *uring, struct nr_io_fiber *self,
 	io_uring_sqe_set_data(sqe, self);
 	self->done = false;
 	do {
-		err = parking->park(self, until);
+		err = nr_engine_park(self, until);
 	} while (err == 0 && !self->done);
 	if (!self->done) {
 		sqe = next_sqe(uring);
@@ -309,7 +309,7 @@ static ssize_t uring_attempt(struct nr_io *io, struct nr_handle handle,
 		if (until <= uring->engine.now)
 			return -ETIMEDOUT;
 		err = poll_once(uring, self, handle.fd, attempt->what, until);
-		if (err < 0 && err != -ETIMEDOUT)
+		if (err < 0 && !nr_engine_is_late(err))
 			return err;
 		result = attempt->call(handle.fd, attempt->arg);
 		if (result == -EAGAIN && err < 0)

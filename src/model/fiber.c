@@ -29,7 +29,7 @@ struct worker {
 	                             start one more */
 	/* Of those with a thread of their own, all but the first: */
 	struct nr_thread thread;
-	struct nr_post cancel, stop;
+	struct nr_post cancel, drain, stop;
 	bool stopping;
 };
 
@@ -171,7 +171,22 @@ static int fiber_turn(struct nr_model *model, int64_t until)
 	return nr_scheduler_turn(model->workers[0].fibers.scheduler, until);
 }
 
+static void drain_worker(struct nr_post *post)
+{
+	struct worker *worker = nr_list_entry(post, struct worker, drain);
+
+	nr_scheduler_stop(worker->fibers.scheduler);
+}
+
 static void fiber_stop(struct nr_model *model)
+{
+	nr_scheduler_stop(model->workers[0].fibers.scheduler);
+	for (unsigned i = 1; i < model->started; i++)
+		nr_scheduler_post(model->workers[i].fibers.scheduler,
+		                  &model->workers[i].drain);
+}
+
+static void fiber_kill(struct nr_model *model)
 {
 	(void)model;
 }
@@ -238,8 +253,10 @@ static void init_worker(struct nr_model *model, struct worker *worker)
 	                                    .helpers = &model->helpers,
 	                                    .over = over};
 	worker->cancel.fn = cancel_worker;
+	worker->drain.fn = drain_worker;
 	worker->stop.fn = stop_worker;
 	nr_list_init(&worker->cancel.node);
+	nr_list_init(&worker->drain.node);
 	nr_list_init(&worker->stop.node);
 }
 
@@ -339,6 +356,6 @@ const struct nr_model_ops nr_model_fiber = {
 	.turn = fiber_turn,
 	.stop = fiber_stop,
 	.cancel = fiber_cancel,
-	.kill = fiber_stop,
+	.kill = fiber_kill,
 	.free = fiber_free,
 };

@@ -29,7 +29,7 @@ struct process {
 	struct nr_fibers fibers;
 	struct nr_helpers helpers;
 	struct nr_loop loop;
-	struct nr_source channel, cancel;
+	struct nr_source channel, stop, cancel;
 	bool stopping, cancelled, cut;
 	/* What has not been said: */
 	struct nr_post speak;
@@ -149,6 +149,14 @@ static void cancel_came(struct nr_source *source)
 	nr_loop_remove(&process->loop, source);
 }
 
+static void stop_came(struct nr_source *source)
+{
+	struct process *process = nr_list_entry(source, struct process, stop);
+
+	nr_scheduler_stop(process->fibers.scheduler);
+	nr_loop_remove(&process->loop, source);
+}
+
 static int open_loop(struct process *process)
 {
 	struct nr_loop *loop = &process->loop;
@@ -159,6 +167,8 @@ static int open_loop(struct process *process)
 	err = nr_loop_add(loop, &process->channel);
 	if (err == 0)
 		err = nr_loop_add(loop, &process->cancel);
+	if (err == 0)
+		err = nr_loop_add(loop, &process->stop);
 	if (err == 0)
 		err = nr_scheduler_attend(process->fibers.scheduler, loop);
 	if (err < 0)
@@ -222,6 +232,7 @@ int nr_isolated_live(struct nr_host *host, int channel, char *room)
 	                   .helpers = &process.helpers,
 	                   .over = over},
 		.channel = {.fd = channel, .ready = sockets_came},
+		.stop = {.fd = host->stop, .ready = stop_came},
 		.cancel = {.fd = host->cancel, .ready = cancel_came},
 		.room = room,
 		.speak = {.fn = speak_now},

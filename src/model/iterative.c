@@ -22,7 +22,8 @@ static int iterative_start(struct nr_host *host, struct nr_model **ret_model)
 	if (!model)
 		return -ENOMEM;
 	model->host = host;
-	nr_strand_thread_open(&model->thread, host->cancel, host->stack_size);
+	nr_strand_thread_open(&model->thread, host->cancel, host->stop,
+	                      host->stack_size);
 	*ret_model = model;
 	return 0;
 }

@@ -57,6 +57,7 @@ struct nr_host {
 	bool catch_overflow;
 	const char *waiter; /* how fibers wait, once the first could */
 	int no_uring;       /* why they do not on io_uring, where they should */
+	int stop;   /* turns readable when the server is asked to stop */
 	int cancel; /* turns readable when all conversations are cancelled */
 	_Atomic bool cut; /* set where that found a conversation running */
 
@@ -110,7 +111,9 @@ struct nr_model_ops {
 	 * host's descriptor. Null where all do. */
 	void (*cancel)(struct nr_model *model);
 
-	/* No more connections will come: idle workers are let go. */
+	/* No more connections will come: idle workers are let go, and waits
+	 * that heed the stop (io/io.h) end, where they do not look at the
+	 * host's descriptor. */
 	void (*stop)(struct nr_model *model);
 
 	/* Ends by force what was cancelled and did not end by itself; only

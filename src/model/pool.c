@@ -64,7 +64,8 @@ static void *worker_main(void *arg)
 	struct nr_host *host = worker->model->host;
 	struct nr_strand_thread thread;
 
-	nr_strand_thread_open(&thread, host->cancel, host->stack_size);
+	nr_strand_thread_open(&thread, host->cancel, host->stop,
+	                      host->stack_size);
 	nr_strand_enter(&thread.strand);
 	while (await_socket(worker)) {
 		host->converse(host, &worker->accepted);

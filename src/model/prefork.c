@@ -51,7 +51,8 @@ static int live(struct nr_worker *common, int channel)
 	char *room = model_of(worker_of(common))->room;
 	int status;
 
-	nr_strand_thread_open(&thread, host->cancel, host->stack_size);
+	nr_strand_thread_open(&thread, host->cancel, host->stop,
+	                      host->stack_size);
 	nr_strand_enter(&thread.strand);
 	for (;;) {
 		static const char idle = 'i';

@@ -63,7 +63,8 @@ static _Noreturn void child_main(struct nr_model *model,
 	/* The other children's descriptors stay open: there may be thousands,
 	 * and they hold nothing but a number. */
 	host->leave(host);
-	nr_strand_thread_open(&thread, host->cancel, host->stack_size);
+	nr_strand_thread_open(&thread, host->cancel, host->stop,
+	                      host->stack_size);
 	nr_strand_enter(&thread.strand);
 	host->converse(host, accepted);
 	nr_io_block_fini(&thread.block);

@@ -93,7 +93,8 @@ static void *thread_main(void *arg)
 	struct nr_host *host = self->model->host;
 	struct nr_strand_thread thread;
 
-	nr_strand_thread_open(&thread, host->cancel, host->stack_size);
+	nr_strand_thread_open(&thread, host->cancel, host->stop,
+	                      host->stack_size);
 	nr_strand_enter(&thread.strand);
 	host->converse(host, &self->accepted);
 	atomic_fetch_sub(&self->model->talking, 1);

@@ -18,6 +18,9 @@
 /* How often waiting may fail while a server drains. */
 #define FAILURES_MAX 100
 
+/* How often one looks whether a timer that was set for now has gone off. */
+#define LOOKS_MAX 1000
+
 static struct naru_server *server_of(struct nr_host *host)
 {
 	return nr_list_entry(host, struct naru_server, host);
@@ -174,6 +177,7 @@ int naru_server_new(struct naru_server **ret_server,
 		.io = server->options.io,
 		.catch_overflow = server->options.catch_overflow != 0,
 		.stall = nr_ns_from_ms(server->options.stall_ms),
+		.stop = server->stop.fd,
 		.cancel = server->cancel.fd,
 		.converse = host_converse,
 		.leave = host_leave,
@@ -309,6 +313,15 @@ int naru_server_run(struct naru_server *server)
 	return server->host.cut ? -ECANCELED : 0;
 }
 
+/* The timer goes off a moment after it was set for now; and who is cancelled is
+ * not to hear before that it may end by itself. */
+static void await_cancel(struct naru_server *server)
+{
+	for (int i = 0; i < LOOKS_MAX; i++)
+		if (nr_file_is_readable(server->cancel.fd))
+			return;
+}
+
 int naru_server_stop(struct naru_server *server, int64_t drain_ms)
 {
 	int64_t at;
@@ -322,6 +335,8 @@ int naru_server_stop(struct naru_server *server, int64_t drain_ms)
 	if (!nr_file_is_readable(server->cancel.fd)) {
 		at = nr_time_add(nr_now(), nr_ns_from_ms(drain_ms));
 		err = nr_timer_set(server->cancel.fd, at);
+		if (drain_ms == 0)
+			await_cancel(server);
 	}
 	nr_event_set(server->stop.fd);
 	if (server->ops->in_place)

@@ -616,6 +616,20 @@ def test_half_a_handshake_ends_in_time(model):
     server.is_well()
 
 
+@every_model
+def test_drain_does_not_wait_for_a_handshake(model):
+    server = serve('-vv', '-m', model, *certs().pair('server'), '--drain',
+                   '1h', 'tls://localhost')
+    peer = server.connect()
+    server.says(r'accept4?\(')
+    began = time.monotonic()
+    same(server.stop(), 0, f'exit status: {server.said()}')
+    assert time.monotonic() - began < 5, 'it waits for a peer'
+    with contextlib.suppress(ConnectionError):
+        same(peer.rest(), b'')
+    assert 'begins' not in server.said(), server.said()
+
+
 def test_handshake_that_comes_byte_by_byte():
     server = secure()
     coming, going = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -184,15 +184,18 @@ def test_port_belongs_to_one_server():
     end(server)
 
 
-def test_drain_lets_conversations_go_on():
-    server = Server('-v', '--drain', '20', '--idle-timeout', '1s',
+@every_model
+def test_drain_ends_who_waits_for_a_peer(model):
+    server = Server(*harness.with_model(('-m', model)), '-v', '--drain', '1h',
                     'udp://127.0.0.1:0')
-    peer = Peer(server)
-    same(peer.ask(b'before'), b'before')
-    server.tell()
-    server.says('drain: 1 conversation has')
-    same(peer.ask(b'after'), b'after')
-    same(server.end(), 0, 'exit status')
+    peers = [Peer(server) for _ in range(1 if model == 'iterative' else 3)]
+    for peer in peers:
+        same(peer.ask(b'hello'), b'hello')
+    began = time.monotonic()
+    same(server.stop(), 0, f'exit status: {server.said()}')
+    assert time.monotonic() - began < 5, 'it waits for peers'
+    same(len(re.findall(r'\d+ ends: .*: well$', server.said(), re.MULTILINE)),
+         len(peers), server.said())
 
 
 def test_who_cannot_be_taken_waits():

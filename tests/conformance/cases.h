@@ -76,6 +76,7 @@ extern const struct conformance_list load_list;
 extern const struct conformance_list life_list;
 extern const struct conformance_list isolated_list;
 extern const struct conformance_list datagrams_list;
+extern const struct conformance_list drains_list;
 
 /* Talks that more than one file uses. */
 naru_talk talk_echo;       /* bytes, until the peer has finished */

@@ -14,11 +14,12 @@
 #define CASES_MAX 200
 
 static const struct conformance_list *const lists[] = {
-	&datagrams_list, &bytes_list,   &messages_list,  &framings_list,
-	&time_list,      &late_list,    &ends_list,      &breaks_list,
-	&backlog_list,   &strands_list, &relays_list,    &cancel_list,
-	&chat_list,      &who_list,     &life_list,      &isolated_list,
-	&sharing_list,   &program_list, &announced_list, &load_list,
+	&datagrams_list, &drains_list,  &bytes_list,   &messages_list,
+	&framings_list,  &time_list,    &late_list,    &ends_list,
+	&breaks_list,    &backlog_list, &strands_list, &relays_list,
+	&cancel_list,    &chat_list,    &who_list,     &life_list,
+	&isolated_list,  &sharing_list, &program_list, &announced_list,
+	&load_list,
 };
 
 /* Cases that make no sense over TLS, and why. */

@@ -176,6 +176,33 @@ static void test_calls_that_never_wait_see_it_after_a_while(void **state)
 	assert_in_range(sent, 0, 100);
 }
 
+static void test_stop_ends_waits_that_heed_it(void **state)
+{
+	int64_t from = nr_now();
+	char buf[8];
+
+	(void)state;
+	block.stop = nr_event_open();
+	assert_true(block.stop >= 0);
+	nr_event_set(block.stop);
+	assert_int_equal(receive(buf, 8, false, from + MS), -ETIMEDOUT);
+	io->heeds_stop = true;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(receive(buf, 8, i == 1, NR_NEVER), NR_STOPPED);
+		assert_int_equal(io->ops->wait(io, handle(), NR_READABLE,
+		                               NR_NEVER),
+		                 NR_STOPPED);
+	}
+	/* What is ready wins over it, and what never waits does not see it. */
+	assert_int_equal(write(ends[1], "ab", 2), 2);
+	assert_int_equal(receive(buf, 8, false, NR_NEVER), 2);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(io->ops->go_on(io), 0);
+	nr_event_set(cancel[0]);
+	assert_int_equal(receive(buf, 8, false, NR_NEVER), -ECANCELED);
+	nr_file_close(block.stop);
+}
+
 static void *cancel_later(void *arg)
 {
 	(void)arg;
@@ -286,6 +313,7 @@ int main(void)
 		CASE(test_server_cancels_every_wait),
 		CASE(test_conversation_cancels_every_wait),
 		CASE(test_calls_that_never_wait_see_it_after_a_while),
+		CASE(test_stop_ends_waits_that_heed_it),
 		CASE(test_cancelling_ends_a_wait_under_way),
 		CASE(test_interruptions_never_surface),
 	};

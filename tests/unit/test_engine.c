@@ -524,6 +524,73 @@ static void test_socket_that_does_not_block_is_waited_for(void **state)
 	close_pair(&pairs[0]);
 }
 
+static void receive_heeding(void *arg)
+{
+	own_io()->heeds_stop = true;
+	receive_one(arg);
+	own_io()->heeds_stop = false;
+}
+
+static ssize_t take_all(int fd, void *arg)
+{
+	char buf[8];
+
+	(void)arg;
+	return nr_socket_recv(fd, buf, sizeof(buf));
+}
+
+static void attempt_heeding(void *arg)
+{
+	struct nr_attempt attempt = {.call = take_all, .what = NR_READABLE};
+	struct nr_io *io = own_io();
+	struct pair *pair = arg;
+
+	io->heeds_stop = true;
+	pair->result = io->ops->attempt(io, pair->handle, &attempt, NR_NEVER);
+}
+
+static void wait_heeding(void *arg)
+{
+	struct nr_io *io = own_io();
+	struct pair *pair = arg;
+
+	io->heeds_stop = true;
+	pair->result = io->ops->wait(io, pair->handle, NR_READABLE, NR_NEVER);
+}
+
+static void test_stop_ends_waits_that_heed_it(void **state)
+{
+	static void (*const how[])(void *arg) = {
+		receive_heeding, wait_heeding,    receive_one,
+		attempt_heeding, attempt_heeding, wait_heeding,
+	};
+	static const ssize_t results[] = {NR_STOPPED, NR_STOPPED, 3,
+	                                  3,          NR_STOPPED, NR_STOPPED};
+
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		open_pair(&pairs[i]);
+	for (int i = 0; i < 4; i++)
+		start(how[i], &pairs[i]);
+	for (int i = 0; i < 3; i++)
+		turn();
+	/* An attempt finds what has come. */
+	assert_int_equal(write(pairs[3].far, "now", 3), 3);
+	nr_scheduler_stop(scheduler);
+	/* Who comes later is told at once. */
+	start(how[4], &pairs[4]);
+	start(how[5], &pairs[5]);
+	while (nr_scheduler_count(scheduler) > 1)
+		turn();
+	assert_int_equal(pairs[2].received, 0);
+	assert_int_equal(write(pairs[2].far, "now", 3), 3);
+	run_all();
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(pairs[i].result, results[i]);
+		close_pair(&pairs[i]);
+	}
+}
+
 #define EACH(test)                                                             \
 	{#test " (epoll)", test, set_up_epoll, tear_down, NULL},               \
 		{#test " (uring)", test, set_up_uring, tear_down, NULL},       \
@@ -542,6 +609,7 @@ int main(void)
 		EACH(test_reset_wakes_the_reader_and_is_told_once),
 		EACH(test_full_socket_is_waited_for),
 		EACH(test_socket_that_does_not_block_is_waited_for),
+		EACH(test_stop_ends_waits_that_heed_it),
 	};
 
 	return _cmocka_run_group_tests("engine", cases,
