@@ -15,6 +15,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "call_input.h"
+#include "call_output.h"
 #include "command.h"
 #include "log.h"
 
@@ -25,6 +27,9 @@
 /* The longest datagram of UDP over IPv4. */
 #define DATAGRAM_MAX 65507
 
+/* The bytes of the longest line of --hex where no framing has a limit. */
+#define HEX_MAX (1 << 20)
+
 /* The strand that sends. Its fields are its own until it has ended. */
 struct sender {
 	int stop_fd;   /* readable when it shall stop */
@@ -33,8 +38,23 @@ struct sender {
 	bool input_ended; /* all input was read and handed to the system */
 	_Atomic int64_t ended_at; /* when, on naru_now()'s clock; 0 before */
 	size_t chunk;             /* how much is sent at once */
+	const struct nr_tool_converse *call;
+	struct nr_tool_input input; /* where lines are cut */
+	bool after_cr;              /* the last byte was a CR */
 	char buf[CHUNK];
+	char lines[2 * CHUNK]; /* the same, with CR LF for LF */
 };
+
+static bool is_udp(const struct nr_tool_converse *call)
+{
+	return strncmp(call->endpoint, "udp://", 6) == 0;
+}
+
+/* Whether a line of input or output is something whole. */
+static bool has_messages(const struct nr_tool_converse *call)
+{
+	return call->framed || (call->hex && is_udp(call));
+}
 
 /* Waits until standard input can be read: 1; 0 when told to stop. */
 static int wait_for_input(const struct sender *sender)
@@ -50,6 +70,66 @@ static int wait_for_input(const struct sender *sender)
 	return fds[1].revents == 0;
 }
 
+/* Sends the message that the input has. One that the framing does not take has
+ * not been sent, and the call goes on. */
+static int send_message(struct naru_conv *conv, struct sender *sender)
+{
+	struct nr_tool_input *in = &sender->input;
+	int err;
+
+	if (!has_messages(sender->call))
+		return in->len > 0 ? naru_write(conv, in->message, in->len) : 0;
+	err = naru_send(conv, in->message, in->len);
+	if (err != -EINVAL && err != -NARU_ETOOBIG && err != -EMSGSIZE)
+		return err;
+	nr_tool_input_refused(in, err);
+	return 0;
+}
+
+/* Puts a CR before each LF of LEN bytes in the buffer that has none, and
+ * returns how many bytes that makes. */
+static size_t end_lines(struct sender *sender, size_t len)
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (sender->buf[i] == '\n' && !sender->after_cr)
+			sender->lines[used++] = '\r';
+		sender->lines[used++] = sender->buf[i];
+		sender->after_cr = sender->buf[i] == '\r';
+	}
+	return used;
+}
+
+/* Sends what LEN bytes in the buffer come to. */
+static int send_piece(struct naru_conv *conv, struct sender *sender, size_t len)
+{
+	const struct nr_tool_converse *call = sender->call;
+	const char *data = sender->buf;
+	int err;
+
+	if (call->crlf)
+		return naru_write(conv, sender->lines, end_lines(sender, len));
+	if (!call->framed && !call->hex)
+		return naru_write(conv, data, len);
+	while ((err = nr_tool_input_take(&sender->input, &data, &len)) > 0) {
+		err = send_message(conv, sender);
+		if (err < 0)
+			break;
+	}
+	return err;
+}
+
+/* The input has ended: sends its last line, and tells the peer. */
+static int send_end(struct naru_conv *conv, struct sender *sender)
+{
+	int err = 0;
+
+	if (nr_tool_input_end(&sender->input) > 0)
+		err = send_message(conv, sender);
+	return err < 0 ? err : naru_finish(conv);
+}
+
 static int send_input(struct naru_conv *conv, void *arg)
 {
 	struct sender *sender = arg;
@@ -61,12 +141,12 @@ static int send_input(struct naru_conv *conv, void *arg)
 			continue;
 		if (n <= 0) {
 			sender->input_err = n < 0 ? -errno : 0;
-			sender->result = naru_finish(conv);
+			sender->result = send_end(conv, sender);
 			sender->input_ended = true;
 			atomic_store(&sender->ended_at, naru_now());
 			break;
 		}
-		sender->result = naru_write(conv, sender->buf, (size_t)n);
+		sender->result = send_piece(conv, sender, (size_t)n);
 		if (sender->result == 0)
 			sender->result = naru_flush(conv);
 		if (sender->result < 0)
@@ -75,35 +155,16 @@ static int send_input(struct naru_conv *conv, void *arg)
 	return sender->result;
 }
 
-/* Writes all of DATA to standard output: 0 or a negated errno. */
-static int print(const char *data, size_t len)
-{
-	struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-
-	while (len > 0) {
-		ssize_t n = write(STDOUT_FILENO, data, len);
-
-		if (n < 0 && errno == EAGAIN)
-			(void)poll(&out, 1, -1);
-		else if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n <= 0)
-			continue;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* Prints what the peer sends until it has finished: 0, or what broke; then
  * RET_OUTPUT says whether it was our output. */
-static int print_answer(struct naru_conv *conv, bool *ret_output)
+static int print_answer(const struct nr_tool_converse *call,
+                        struct naru_conv *conv, bool *ret_output)
 {
 	static char buf[CHUNK];
 	ssize_t n;
 
 	while ((n = naru_read(conv, buf, sizeof(buf))) > 0) {
-		int err = print(buf, (size_t)n);
+		int err = nr_tool_print_bytes(buf, (size_t)n, call->hex);
 
 		if (err < 0) {
 			*ret_output = true;
@@ -113,9 +174,22 @@ static int print_answer(struct naru_conv *conv, bool *ret_output)
 	return (int)n;
 }
 
-static bool is_udp(const struct nr_tool_converse *call)
+/* The same message by message. */
+static int print_messages(const struct nr_tool_converse *call,
+                          struct naru_conv *conv, bool *ret_output)
 {
-	return strncmp(call->endpoint, "udp://", 6) == 0;
+	struct naru_msg msg;
+	int n;
+
+	while ((n = naru_recv(conv, &msg)) > 0) {
+		int err = nr_tool_print_message(msg.data, msg.len, call->hex);
+
+		if (err < 0) {
+			*ret_output = true;
+			return err;
+		}
+	}
+	return n;
 }
 
 /* How often one looks whether the input has ended. */
@@ -135,7 +209,11 @@ static int print_datagrams(const struct nr_tool_converse *call,
 		err = naru_recv(conv, &msg);
 		if (err > 0) {
 			heard = naru_now();
-			err = print(msg.data, msg.len);
+			err = has_messages(call)
+			              ? nr_tool_print_message(msg.data, msg.len,
+			                                      call->hex)
+			              : nr_tool_print_bytes(msg.data, msg.len,
+			                                    false);
 			*ret_output = err < 0;
 			continue;
 		}
@@ -209,7 +287,8 @@ static int judge(const struct nr_tool_converse *call,
 	}
 	if (closed < 0)
 		return broke(call, "the connection broke", closed);
-	return NR_TOOL_OK;
+	/* Each line that was left out has been told of. */
+	return sender->input.faulty ? NR_TOOL_FAILURE : NR_TOOL_OK;
 }
 
 /* With --half-open the peer's end is not the end: all input is still sent.
@@ -219,6 +298,23 @@ static int wait_for_sender(struct naru_conv *conv, const struct sender *sender)
 	int err = naru_join(conv);
 
 	return err < 0 && err != sender->result ? err : 0;
+}
+
+static int receive(const struct nr_tool_converse *call, struct naru_conv *conv,
+                   struct sender *sender, bool *ret_output)
+{
+	if (is_udp(call))
+		return print_datagrams(call, conv, sender, ret_output);
+	return call->framed ? print_messages(call, conv, ret_output)
+	                    : print_answer(call, conv, ret_output);
+}
+
+/* What came is at fault, or how it came. */
+static const char *fault(int err)
+{
+	return err == -NARU_EFRAME || err == -NARU_ETOOBIG
+	               ? "what the peer sent"
+	               : "the connection broke";
 }
 
 static int converse(const struct nr_tool_converse *call, struct naru_conv *conv,
@@ -232,8 +328,7 @@ static int converse(const struct nr_tool_converse *call, struct naru_conv *conv,
 		(void)naru_close(conv);
 		return broke(call, "a second strand", err);
 	}
-	err = is_udp(call) ? print_datagrams(call, conv, sender, &output)
-	                   : print_answer(conv, &output);
+	err = receive(call, conv, sender, &output);
 	if (err == 0 && call->half_open)
 		err = wait_for_sender(conv, sender);
 	end = hang_up(conv, sender);
@@ -241,7 +336,7 @@ static int converse(const struct nr_tool_converse *call, struct naru_conv *conv,
 	if (output)
 		return broke(call, "standard output", err);
 	if (err < 0)
-		return broke(call, "the connection broke", err);
+		return broke(call, fault(err), err);
 	return judge(call, sender, end < 0 ? end : closed);
 }
 
@@ -251,9 +346,12 @@ static int wait_long(struct naru_conv *conv)
 {
 	int err = naru_set_timeout(conv, NARU_TIMEOUT_IDLE, NARU_FOREVER);
 
-	if (err < 0)
-		return err;
-	return naru_set_timeout(conv, NARU_TIMEOUT_WRITE, NARU_FOREVER);
+	if (err == 0)
+		err = naru_set_timeout(conv, NARU_TIMEOUT_MESSAGE,
+		                       NARU_FOREVER);
+	if (err == 0)
+		err = naru_set_timeout(conv, NARU_TIMEOUT_WRITE, NARU_FOREVER);
+	return err;
 }
 
 int nr_tool_converse(const struct nr_tool_converse *call,
@@ -262,7 +360,12 @@ int nr_tool_converse(const struct nr_tool_converse *call,
 	static struct sender sender;
 	int err, status;
 
+	sender.call = call;
 	sender.chunk = is_udp(call) ? DATAGRAM_MAX : CHUNK;
+	sender.input.hex = call->hex;
+	sender.input.limit = call->framed   ? call->limit
+	                     : is_udp(call) ? DATAGRAM_MAX
+	                                    : HEX_MAX;
 	err = wait_long(conv);
 	if (err < 0) {
 		(void)naru_close(conv);
@@ -275,6 +378,7 @@ int nr_tool_converse(const struct nr_tool_converse *call,
 		return broke(call, "eventfd", err);
 	}
 	status = converse(call, conv, &sender);
+	nr_tool_input_fini(&sender.input);
 	close(sender.stop_fd);
 	return status;
 }

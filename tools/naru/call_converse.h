@@ -6,6 +6,7 @@
  * peer sends goes to standard output. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "naru.h"
@@ -16,6 +17,10 @@ struct nr_tool_converse {
 	const char *endpoint; /* in full, for messages */
 	int64_t wait_ms; /* over UDP, for answers when the input has ended */
 	bool half_open;  /* send on after the peer's end */
+	bool framed;     /* a line is a message under the dial's framing, */
+	size_t limit;    /* of so many bytes at most */
+	bool hex;        /* lines are hex digits */
+	bool crlf;       /* LF is sent as CR LF; neither framed nor hex */
 };
 
 /* Converses until the end, and returns the exit code; what went wrong has been

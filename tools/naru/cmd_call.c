@@ -10,6 +10,7 @@
 #include "arguments.h"
 #include "call_converse.h"
 #include "command.h"
+#include "framing_options.h"
 #include "log.h"
 #include "tls_options.h"
 
@@ -19,6 +20,7 @@
 struct call {
 	struct naru_dial_options options;
 	struct nr_tool_tls tls;
+	struct nr_tool_framing framing;
 	struct nr_tool_log log;
 	char endpoint[NR_TOOL_ENDPOINT_TEXT];        /* in full */
 	const char *others[NARU_DIAL_ENDPOINTS_MAX]; /* ended by null */
@@ -29,19 +31,9 @@ struct call {
 	bool help;
 };
 
-static void usage(FILE *out)
+static void usage_options(FILE *out)
 {
-	fputs("usage: naru call [options] [ENDPOINT]\n"
-	      "\n"
-	      "Connects to ENDPOINT (default localhost:1060), sends what comes "
-	      "on standard\n"
-	      "input and prints what the peer sends. The end of input is told "
-	      "to the peer,\n"
-	      "and its answer is still read to the end; the peer's end ends "
-	      "the "
-	      "call.\n"
-	      "\n"
-	      "options:\n"
+	fputs("options:\n"
 	      "  -p, --port N       the port\n"
 	      "  -4, -6             IPv4 or IPv6 only\n"
 	      "      --timeout TIME how long connecting may take; 30s\n"
@@ -75,13 +67,37 @@ static void usage(FILE *out)
 	      "unacknowledged\n"
 	      "      --fast-open    send the first bytes with the first "
 	      "packet\n"
+	      "      --framing FRAMING\n"
+	      "                     each line of input is sent as a message, "
+	      "each message\n"
+	      "                     printed as a line; see below\n"
+	      "      --hex          input and output are hex digits: de ad "
+	      "be ef\n"
+	      "      --crlf         send LF as CR LF\n"
 	      "      --half-open    go on sending after the peer's end\n"
 	      "      --wait TIME    over udp://, how long to wait for answers "
 	      "after the end of\n"
 	      "                     input; 1s\n"
 	      "  -v                 print both addresses; -vv each call\n"
-	      "  -h, --help         this text\n"
+	      "  -h, --help         this text\n",
+	      out);
+}
+
+static void usage(FILE *out)
+{
+	fputs("usage: naru call [options] [ENDPOINT]\n"
 	      "\n"
+	      "Connects to ENDPOINT (default localhost:1060), sends what comes "
+	      "on standard\n"
+	      "input and prints what the peer sends. The end of input is told "
+	      "to the peer,\n"
+	      "and its answer is still read to the end; the peer's end ends "
+	      "the "
+	      "call.\n"
+	      "\n",
+	      out);
+	usage_options(out);
+	fputs("\n" NR_TOOL_FRAMING_USAGE "\n"
 	      "TIME is a number and ms, s, m or h; seconds without one.\n"
 	      "Exit status: 0 after the peer's end, 1 when there was no "
 	      "connection, it broke,\n"
@@ -101,6 +117,9 @@ enum {
 	OPTION_HALF_OPEN,
 	OPTION_PROXY,
 	OPTION_WAIT,
+	OPTION_FRAMING,
+	OPTION_HEX,
+	OPTION_CRLF,
 };
 
 static const struct option long_options[] = {
@@ -116,6 +135,9 @@ static const struct option long_options[] = {
 	{"proxy-protocol", required_argument, NULL, OPTION_PROXY},
 	NR_TOOL_TLS_OPTIONS,
 	{"wait", required_argument, NULL, OPTION_WAIT},
+	{"framing", required_argument, NULL, OPTION_FRAMING},
+	{"hex", no_argument, NULL, OPTION_HEX},
+	{"crlf", no_argument, NULL, OPTION_CRLF},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -202,6 +224,14 @@ static bool set_option(struct call *call, int c, char **argv)
 		                        &call->options.announce);
 	case OPTION_WAIT:
 		return nr_tool_duration(&wait, optarg, &call->converse.wait_ms);
+	case OPTION_FRAMING:
+		return nr_tool_framing_set(&call->framing, NAME, optarg);
+	case OPTION_HEX:
+		call->converse.hex = true;
+		return true;
+	case OPTION_CRLF:
+		call->framing.crlf = true;
+		return true;
 	case OPTION_HALF_OPEN:
 		call->converse.half_open = true;
 		return true;
@@ -217,6 +247,30 @@ static bool set_option(struct call *call, int c, char **argv)
 		nr_tool_bad_option(NAME, argv, c, long_options);
 		return false;
 	}
+}
+
+/* What lines are, now that the endpoint is known. */
+static bool end_framing(struct call *call)
+{
+	struct nr_tool_framing *f = &call->framing;
+	bool is_udp = strncmp(call->endpoint, "udp://", 6) == 0;
+
+	if (!f->text) {
+		call->converse.crlf = f->crlf;
+		if (f->crlf && call->converse.hex)
+			nr_tool_say(NAME, "--crlf: --hex says each byte that "
+			                  "is sent");
+		return !(f->crlf && call->converse.hex);
+	}
+	if (f->crlf && is_udp) {
+		nr_tool_say(NAME, "--crlf: a datagram ends without one");
+		return false;
+	}
+	call->options.framing = &f->framing;
+	call->converse.framed = true;
+	call->converse.limit =
+		f->framing.limit ? f->framing.limit : NR_TOOL_FRAMING_LIMIT;
+	return nr_tool_framing_crlf(f, NAME);
 }
 
 static bool parse(struct call *call, int argc, char **argv)
@@ -239,7 +293,8 @@ static bool parse(struct call *call, int argc, char **argv)
 		return false;
 	}
 	return nr_tool_endpoint(NAME, argc > optind ? argv[optind] : NULL,
-	                        call->port, call->endpoint);
+	                        call->port, call->endpoint) &&
+	       end_framing(call);
 }
 
 /* Why there is no connection, so that the cases can be told apart. */
