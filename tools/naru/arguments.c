@@ -159,6 +159,15 @@ bool nr_tool_size(const struct nr_tool_option *option, const char *text,
 	return true;
 }
 
+int nr_tool_hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 /* An endpoint over IP, in pieces of its text; PORT is null where there is
  * none. */
 struct pieces {

@@ -34,6 +34,9 @@ bool nr_tool_duration(const struct nr_tool_option *option, const char *text,
 bool nr_tool_size(const struct nr_tool_option *option, const char *text,
                   int64_t *ret_size);
 
+/* The value of the hex digit C, or -1. */
+int nr_tool_hex_digit(char c);
+
 /* No duration on the command line may be longer: a year. */
 #define NR_TOOL_DURATION_MAX (INT64_C(366) * 24 * 3600 * 1000)
 

@@ -190,11 +190,18 @@ static bool is_udp(const struct nr_tool_serving *serve)
 	return strncmp(serve->endpoint, "udp://", 6) == 0;
 }
 
+/* As it is at this endpoint, under this framing. */
+static naru_talk *pick_talk(const struct nr_tool_serving *serve)
+{
+	const struct nr_tool_talk *talk = serve->talk;
+
+	if (is_udp(serve))
+		return talk->run_datagram ? talk->run_datagram : talk->run;
+	return serve->arg.framed ? talk->run_messages : talk->run;
+}
+
 static int run(struct nr_tool_serving *serve)
 {
-	naru_talk *talk = is_udp(serve) && serve->talk->run_datagram
-	                          ? serve->talk->run_datagram
-	                          : serve->talk->run;
 	int err;
 
 	if (serve->talk == &nr_tool_program && is_udp(serve)) {
@@ -211,8 +218,8 @@ static int run(struct nr_tool_serving *serve)
 		return NR_TOOL_FAILURE;
 	}
 	serve->log.capture = true;
-	err = naru_server_listen(serve->server, serve->endpoint, talk,
-	                         &serve->arg);
+	err = naru_server_listen(serve->server, serve->endpoint,
+	                         pick_talk(serve), &serve->arg);
 	serve->log.capture = false;
 	if (err < 0)
 		return listen_fails(serve, err);

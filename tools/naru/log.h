@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -34,6 +35,10 @@ struct nr_tool_log {
 	char why[2048];      /* the text of the last one then */
 	char what[32];       /* what could not be done then */
 };
+
+/* Writes LEN bytes at LINE to standard error in one write; a signal handler may
+ * call it. */
+void nr_tool_put(const char *line, size_t len);
 
 /* Prints "PREFIX: text" on standard error as one line. */
 void nr_tool_say(const char *prefix, const char *format, ...) NARU_PRINTF(2, 3);

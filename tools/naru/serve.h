@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "arguments.h"
+#include "framing_options.h"
 #include "log.h"
 #include "talks.h"
 #include "tls_options.h"
@@ -23,6 +24,7 @@
 struct nr_tool_serving {
 	struct naru_options options;
 	struct nr_tool_tls tls;
+	struct nr_tool_framing framing;
 	const struct nr_tool_talk *talk;
 	struct nr_tool_talk_arg arg;
 	struct nr_tool_log log;

@@ -74,6 +74,9 @@ static void usage_options(FILE *out)
 	      "preferred first\n"
 	      "      --pin PINS              clients' public keys, "
 	      "sha256//...;...\n"
+	      "      --framing FRAMING       talk in messages; see below\n"
+	      "      --crlf                  lines that are sent end with CR "
+	      "LF\n"
 	      "      --keepalive TIME        ask a peer that is silent for "
 	      "so long whether it\n"
 	      "                              is there\n"
@@ -113,7 +116,7 @@ void nr_tool_serve_usage(FILE *out)
 		fprintf(out, "  %s%-*s %s\n", t->name,
 		        (int)(15 - strlen(t->name)),
 		        t->has_target ? "=ENDPOINT" : "", t->summary);
-	fputs("\n"
+	fputs("\n" NR_TOOL_FRAMING_USAGE "\n"
 	      "SIGTERM and SIGINT end the server: conversations may end by "
 	      "themselves first;\n"
 	      "a second signal ends them at once. Exit status: 0 when all had "
@@ -237,6 +240,9 @@ enum {
 	OPTION_USER_TIMEOUT,
 	OPTION_FAST_OPEN,
 	OPTION_HANDSHAKE,
+	OPTION_FRAMING,
+	OPTION_CRLF,
+	OPTION_HEX,
 };
 
 static const struct option long_options[] = {
@@ -255,6 +261,9 @@ static const struct option long_options[] = {
 	{"announce", required_argument, NULL, OPTION_ANNOUNCE},
 	{"handshake-timeout", required_argument, NULL, OPTION_HANDSHAKE},
 	NR_TOOL_TLS_OPTIONS,
+	{"framing", required_argument, NULL, OPTION_FRAMING},
+	{"crlf", no_argument, NULL, OPTION_CRLF},
+	{"hex", no_argument, NULL, OPTION_HEX},
 	{"keepalive", required_argument, NULL, OPTION_KEEPALIVE},
 	{"user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT},
 	{"fast-open", required_argument, NULL, OPTION_FAST_OPEN},
@@ -290,6 +299,8 @@ static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
 	case OPTION_HANDSHAKE:
 		return set_time("--handshake-timeout", 1, text,
 		                &o->handshake_ms);
+	case OPTION_FRAMING:
+		return nr_tool_framing_set(&serve->framing, NAME, text);
 	case OPTION_STALL:
 		return set_stall(text, &o->stall_ms);
 	case OPTION_PROXY:
@@ -326,6 +337,13 @@ static bool set_option(struct nr_tool_serving *serve, int c, char **argv)
 	case OPTION_ISOLATE:
 		serve->options.isolate = 1;
 		return true;
+	case OPTION_CRLF:
+		serve->framing.crlf = true;
+		return true;
+	case OPTION_HEX:
+		nr_tool_say(NAME, "--hex: this is for naru call; a server "
+		                  "shows nothing of what is said");
+		return false;
 	case 'h':
 		serve->help = true;
 		return true;
@@ -434,6 +452,30 @@ static int cut_program(struct nr_tool_serving *serve, int argc, char **argv)
 	return argc;
 }
 
+/* What messages are; --crlf alone means lines. */
+static bool end_framing(struct nr_tool_serving *serve)
+{
+	struct nr_tool_framing *f = &serve->framing;
+	const char *option = f->text ? "--framing" : "--crlf";
+
+	if (!f->text && !f->crlf)
+		return true;
+	if (!serve->talk->run_messages) {
+		nr_tool_say(NAME,
+		            "%s: %s does not talk in messages; echo, ack, "
+		            "discard and daytime do",
+		            option, serve->talk->name);
+		return false;
+	}
+	if (f->crlf && strncmp(serve->endpoint, "udp://", 6) == 0) {
+		nr_tool_say(NAME, "--crlf: a datagram ends without one");
+		return false;
+	}
+	serve->options.framing = &f->framing;
+	serve->arg.framed = true;
+	return nr_tool_framing_crlf(f, NAME);
+}
+
 /* TLS without a certificate of its own is no server's. */
 static bool has_certificate(const struct nr_tool_serving *serve)
 {
@@ -467,5 +509,5 @@ bool nr_tool_serve_parse(struct nr_tool_serving *serve, int argc, char **argv)
 	if (serve->tls.given)
 		serve->options.tls = &serve->tls.tls;
 	return set_operands(serve, argc - optind, argv + optind) &&
-	       has_certificate(serve);
+	       end_framing(serve) && has_certificate(serve);
 }

@@ -117,6 +117,13 @@ static void say_ncat(const struct nr_tool_serving *serve, const char *text)
 	port = strrchr(text, ':') + 1;
 	name = *text == '[' ? text + 1 : text;
 	len = (int)(port - 1 - text) - (*text == '[' ? 2 : 0);
+	if (serve->framing.text) {
+		nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
+		            "talk to it with: %s call --framing '%s' %s%s%s",
+		            program_invocation_name, serve->framing.text,
+		            scheme, host, text);
+		return;
+	}
 	nr_tool_log(&serve->log, NR_TOOL_LOG_ERROR,
 	            "talk to it with: %s call %s%s%s, or ncat %s%s%.*s %s",
 	            program_invocation_name, scheme, host, text, option, host,

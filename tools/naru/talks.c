@@ -71,19 +71,12 @@ static int echo(struct naru_conv *conv, void *arg)
 	return take_all(conv, send_back);
 }
 
-/* Reads what comes first and answers with the peer's address. */
-static int ack(struct naru_conv *conv, void *arg)
+int nr_tool_send_peer(struct naru_conv *conv)
 {
 	const struct naru_addr *peer = naru_peer(conv);
-	char host[NARU_ADDR_TEXT], buf[SMALL];
-	ssize_t n;
-	int err;
+	char host[NARU_ADDR_TEXT];
+	int err = naru_addr_host(peer, host, sizeof(host));
 
-	(void)arg;
-	n = naru_read(conv, buf, sizeof(buf));
-	if (n <= 0)
-		return (int)n;
-	err = naru_addr_host(peer, host, sizeof(host));
 	if (err < 0)
 		return err;
 	/* The socket of a unix client seldom has a name. */
@@ -91,6 +84,16 @@ static int ack(struct naru_conv *conv, void *arg)
 		strcpy(host, "unix");
 	return naru_sendf(conv, "received well ('%s', %u)", host,
 	                  naru_addr_port(peer));
+}
+
+/* Reads what comes first and answers with the peer's address. */
+static int ack(struct naru_conv *conv, void *arg)
+{
+	char buf[SMALL];
+	ssize_t n = naru_read(conv, buf, sizeof(buf));
+
+	(void)arg;
+	return n > 0 ? nr_tool_send_peer(conv) : (int)n;
 }
 
 static int throw_away(struct naru_conv *conv, const char *data, size_t len)
@@ -152,20 +155,28 @@ static int chargen(struct naru_conv *conv, void *arg)
 	return err == -EPIPE || err == -ECONNRESET ? 0 : err;
 }
 
+int nr_tool_date(char *ret)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now == (time_t)-1 || !gmtime_r(&now, &tm))
+		return -EOVERFLOW;
+	strftime(ret, NR_TOOL_DATE_TEXT, "%A, %B %d, %Y %H:%M:%S-UTC", &tm);
+	return 0;
+}
+
 /* RFC 867: the date and the time as text, in UTC. */
 static int daytime(struct naru_conv *conv, void *arg)
 {
-	char text[128];
-	time_t now = time(NULL);
-	struct tm tm;
-	size_t len;
+	char text[NR_TOOL_DATE_TEXT + 2];
+	int err = nr_tool_date(text);
 
 	(void)arg;
-	if (now == (time_t)-1 || !gmtime_r(&now, &tm))
-		return -EOVERFLOW;
-	len = strftime(text, sizeof(text), "%A, %B %d, %Y %H:%M:%S-UTC\r\n",
-	               &tm);
-	return naru_write(conv, text, len);
+	if (err < 0)
+		return err;
+	strcat(text, "\r\n");
+	return naru_write(conv, text, strlen(text));
 }
 
 /* RFC 868: seconds since 1900, 32 bits, the highest byte first. */
@@ -217,13 +228,15 @@ static int relay(struct naru_conv *conv, void *arg)
 
 const struct nr_tool_talk nr_tool_talks[] = {
 	{"echo", echo, false, "send back what comes (RFC 862)",
-         nr_tool_datagram_echo},
-	{"ack", ack, false, "read once, answer with the peer's address, end"},
+         nr_tool_datagram_echo, nr_tool_messages_echo},
+	{"ack", ack, false, "read once, answer with the peer's address, end",
+         NULL, nr_tool_messages_ack},
 	{"discard", discard, false, "throw away what comes (RFC 863)",
-         nr_tool_datagram_discard},
+         nr_tool_datagram_discard, nr_tool_messages_discard},
 	{"chargen", chargen, false, "send characters without end (RFC 864)",
          nr_tool_datagram_chargen},
-	{"daytime", daytime, false, "send the date and the time (RFC 867)"},
+	{"daytime", daytime, false, "send the date and the time (RFC 867)",
+         NULL, nr_tool_messages_daytime},
 	{"time", time_of_day, false, "send the time as a number (RFC 868)"},
 	{"relay", relay, true,
          "carry bytes to and from a server: ENDPOINT[,ENDPOINT...]"},

@@ -19,6 +19,7 @@ struct nr_tool_talk_arg {
 	const char *targets[NARU_DIAL_ENDPOINTS_MAX + 1];
 	char **argv;                 /* of a program, ended by null */
 	enum naru_announce announce; /* what relay sends first */
+	bool framed;                 /* --framing: the limit is the user's */
 	struct nr_tool_log *log;     /* where to say what went wrong */
 };
 
@@ -28,15 +29,28 @@ struct nr_tool_talk {
 	bool has_target; /* NAME=ENDPOINT */
 	const char *summary;
 	naru_talk *run_datagram; /* over UDP; null for the same */
+	naru_talk *run_messages; /* under --framing; null where it has none */
 };
 
 /* The table; its last row has no name. */
 extern const struct nr_tool_talk nr_tool_talks[];
 
-/* talks_datagram.c */
+/* talks_messages.c */
+naru_talk nr_tool_messages_echo;
+naru_talk nr_tool_messages_ack;
+naru_talk nr_tool_messages_discard;
+naru_talk nr_tool_messages_daytime;
 naru_talk nr_tool_datagram_echo;
 naru_talk nr_tool_datagram_discard;
 naru_talk nr_tool_datagram_chargen;
+
+/* Answers with the peer's address, as ack does. */
+int nr_tool_send_peer(struct naru_conv *conv);
+
+/* Writes the date and the time in UTC into RET, of NR_TOOL_DATE_TEXT bytes: 0
+ * or a negated errno. */
+#define NR_TOOL_DATE_TEXT 128
+int nr_tool_date(char *ret);
 
 /* Finds the talk that TEXT names ("echo", "relay=host:80"), or null. In
  * RET_TARGET what follows "=", or null. */
