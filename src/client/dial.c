@@ -202,6 +202,10 @@ static int prepare(struct dial *dial, const struct naru_dial_options *given)
 		                      nr_settings_default.framing.limit);
 	if (err == 0)
 		err = check_endpoints(dial);
+	/* A connection that is only begun later is never the one that failed:
+	 * nothing else would be called in its place. */
+	if (dial->count > 1 || dial->tries > 1)
+		dial->caller.tuning.fast_open = 0;
 	return err < 0 ? err : parse_source(dial);
 }
 

@@ -74,14 +74,19 @@ static void answered(struct nr_job *job)
 		free_look_up(up);
 }
 
-/* Has the resolver asked for FAMILY. */
+/* Has the resolver asked for FAMILY. To ask for one alone is a help that can be
+ * done without: names that nobody answers for shall not keep others waiting. */
 static int begin(struct nr_look_up *up, enum naru_family family)
 {
 	struct answer *answer = &up->answers[family];
 	int err;
 
 	nr_assert(!answer->begun);
-	answer->aside.job = (struct nr_job){.run = ask, .done = answered};
+	answer->aside.job = (struct nr_job){
+		.run = ask,
+		.done = answered,
+		.dispensable = up->answers[NARU_FAMILY_ANY].begun,
+	};
 	nr_list_init(&answer->aside.job.node);
 	answer->up = up;
 	answer->family = family;

@@ -224,6 +224,10 @@ static int run_on_socket(struct naru_conv *conv, char *const argv[],
 
 	if (!env)
 		return -ENOMEM;
+	/* A program that reads first would wait for a peer that has not been
+	 * called (RFC 7413). */
+	if (atomic_exchange(&conv->link.unsaid, false))
+		nr_socket_knock(conv->link.fd);
 	*ret_pid = nr_process_spawn(conv->link.fd, argv, env);
 	free(env);
 	if (*ret_pid < 0)

@@ -205,9 +205,12 @@ static int carry_messages(struct flow *flow)
 			await_answers(flow);
 			continue;
 		}
-		/* Silence is the only end that datagrams have. */
+		/* Silence is the only end that datagrams have; a deadline is
+		 * none. */
 		if (err == 0 ||
-		    (err == -ETIMEDOUT && flow->from->link.keeps_messages))
+		    (err == -ETIMEDOUT && flow->from->link.keeps_messages &&
+		     nr_now() < atomic_load_explicit(&flow->from->deadline,
+		                                     memory_order_relaxed)))
 			return end(flow);
 		if (err < 0)
 			return err;

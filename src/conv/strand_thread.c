@@ -155,12 +155,19 @@ static int thread_offload(struct nr_strand *self, void (*fn)(void *arg),
 	return 0;
 }
 
+/* How many run aside in this process, those included that were left to
+ * themselves; the most, of which half are kept for what cannot be done
+ * without. */
+static _Atomic unsigned asides;
+#define ASIDES_MAX 256u
+
 static void *aside_main(void *arg)
 {
 	struct nr_aside *aside = arg;
 
 	aside->job.run(&aside->job);
 	aside->job.done(&aside->job);
+	atomic_fetch_sub(&asides, 1);
 	return NULL;
 }
 
@@ -168,9 +175,16 @@ static void *aside_main(void *arg)
  * a process may be a child of fork(2), which has none of its parent's. */
 static int thread_begin(struct nr_strand *self, struct nr_aside *aside)
 {
+	unsigned most = aside->job.dispensable ? ASIDES_MAX / 2 : ASIDES_MAX;
+	int err = -EAGAIN;
+
 	(void)self;
-	return nr_thread_start(&aside->thread, NR_STACK_SIZE_DEFAULT,
-	                       aside_main, aside);
+	if (atomic_fetch_add(&asides, 1) < most)
+		err = nr_thread_start(&aside->thread, NR_STACK_SIZE_DEFAULT,
+		                      aside_main, aside);
+	if (err < 0)
+		atomic_fetch_sub(&asides, 1);
+	return err;
 }
 
 static bool thread_leave(struct nr_strand *self, struct nr_aside *aside,

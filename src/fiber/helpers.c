@@ -147,6 +147,11 @@ int nr_helpers_run(struct nr_helpers *helpers, struct nr_job *job)
 
 	nr_assert(job->run && job->done);
 	nr_mutex_lock(&helpers->lock);
+	if (job->dispensable &&
+	    helpers->busy + helpers->queued >= helpers->most / 2) {
+		nr_mutex_unlock(&helpers->lock);
+		return -EAGAIN;
+	}
 	/* A helper without a job, idle or on its way, takes one of those that
 	 * are queued. */
 	if (helpers->queued + 1 > helpers->running - helpers->busy &&

@@ -31,6 +31,9 @@ struct nr_job {
 	 * helper. Nobody touches the job once the owner may know: it can be
 	 * gone then. */
 	void (*done)(struct nr_job *job);
+	/* It can be done without: it is taken only where at least half of the
+	 * helpers are free for it. */
+	bool dispensable;
 };
 
 struct nr_helper;
@@ -59,7 +62,7 @@ void nr_helpers_init(struct nr_helpers *helpers, unsigned most,
  * job stays the owner's, and stays where it is until DONE has been called.
  *
  * Returns 0; -EAGAIN or -ENOMEM, and nothing is queued, where there is no
- * helper and none can be started.
+ * helper and none can be started, or where others need them more.
  */
 int nr_helpers_run(struct nr_helpers *helpers, struct nr_job *job);
 

@@ -235,6 +235,9 @@ static ssize_t block_attempt(struct nr_io *io, struct nr_handle handle,
 		if (err < 0)
 			return err;
 		result = attempt->call(handle.fd, attempt->arg);
+		/* Ready, and nothing to be had: that may go on for ever. */
+		if (result == -EAGAIN && nr_now() >= until)
+			return -ETIMEDOUT;
 	}
 	return result;
 }

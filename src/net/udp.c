@@ -27,6 +27,8 @@ static int udp_listen(const struct naru_addr *addr,
 	if (fd < 0)
 		return fd;
 	err = nr_datagram_queue(fd, QUEUE_SIZE);
+	if (err == 0)
+		err = nr_datagram_ignore_errors(fd, addr->as.any.sa_family);
 	if (err == 0 && nr_addr_is_wildcard(addr))
 		err = nr_datagram_tell_local(fd, addr->as.any.sa_family);
 	if (err == 0)
@@ -76,13 +78,20 @@ static ssize_t try_recv(int fd, void *arg)
 {
 	struct receiving *receiving = arg;
 	struct nr_link *link = receiving->link;
+	unsigned foreign;
 	int got;
 
 	if (atomic_load_explicit(&link->shut, memory_order_relaxed))
 		return -ECANCELED;
-	got = nr_datagram_recv(fd, link->peer, receiving->slots,
-	                       receiving->count, &link->foreign);
-	receiving->attempt.more = got == (int)receiving->count;
+	do {
+		foreign = link->foreign;
+		got = nr_datagram_recv(fd, link->peer, receiving->slots,
+		                       receiving->count, &link->foreign);
+		foreign = link->foreign - foreign;
+		/* Behind others' there may be the peer's. */
+	} while (got == -EAGAIN && foreign > 0);
+	receiving->attempt.more =
+		got > 0 && (unsigned)got + foreign == receiving->count;
 	return got;
 }
 
@@ -173,13 +182,17 @@ static ssize_t try_send(int fd, void *arg)
 	if (together > 1) {
 		err = nr_datagram_send_segments(fd, sending->datagrams,
 		                                together);
+		if (err == -ENOBUFS)
+			return (ssize_t)together;
 		if (!is_segments_own(err))
 			return err < 0 ? err : (ssize_t)together;
 		link->no_segments = true;
 	}
 	if (count > NR_DATAGRAMS_MAX)
 		count = NR_DATAGRAMS_MAX;
-	return nr_datagram_send(fd, sending->datagrams, count);
+	err = nr_datagram_send(fd, sending->datagrams, count);
+	/* A full queue on the way out has lost it, as any other could. */
+	return err == -ENOBUFS ? 1 : err;
 }
 
 static int udp_send_many(struct nr_link *link, struct nr_io *io,

@@ -129,6 +129,13 @@ int nr_datagram_tell_local(int fd, int family)
 	return set(fd, IPPROTO_IP, IP_PKTINFO, 1);
 }
 
+int nr_datagram_ignore_errors(int fd, int family)
+{
+	if (family == AF_INET6)
+		return set(fd, IPPROTO_IPV6, IPV6_RECVERR, 0);
+	return set(fd, IPPROTO_IP, IP_RECVERR, 0);
+}
+
 int nr_datagram_queue(int fd, size_t size)
 {
 	return set(fd, SOL_SOCKET, SO_RCVBUF, (int)size);
@@ -181,6 +188,26 @@ static int receive(int fd, struct mmsghdr *messages, unsigned count)
 	return got < 0 ? -errno : got;
 }
 
+/* Throws away what ICMP has said: its number has been returned already. Else
+ * the socket would be ready for ever. */
+static void drop_errors(int fd)
+{
+	struct msghdr message;
+	int before = errno;
+
+	do {
+		message = (struct msghdr){0};
+	} while (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0 ||
+	         errno == EINTR);
+	errno = before;
+}
+
+/* Whether ERR may stand for something in the socket's queue of errors. */
+static bool is_network_error(int err)
+{
+	return err < 0 && err != -EAGAIN && err != -EBADF && err != -ENOTSOCK;
+}
+
 struct control {
 	_Alignas(struct cmsghdr) char space[CMSG_SPACE(
 		sizeof(struct in6_pktinfo))];
@@ -207,6 +234,8 @@ int nr_datagram_hear(int fd, struct nr_heard *heard, unsigned count)
 		};
 	}
 	got = receive(fd, messages, count);
+	if (is_network_error(got))
+		drop_errors(fd);
 	for (int i = 0; i < got; i++) {
 		struct naru_addr *peer = &heard[i].peer;
 
@@ -216,29 +245,13 @@ int nr_datagram_hear(int fd, struct nr_heard *heard, unsigned count)
 		if (peer->as.any.sa_family == AF_INET6)
 			peer->as.ipv6.sin6_flowinfo = 0;
 		nr_datagram_unmap(peer);
+		/* Nobody can be answered there; and who connects to port 0
+		 * takes what comes from all ports of that address. */
+		if (peer->as.ipv6.sin6_port == 0)
+			peer->len = 0;
 		heard[i].local = find_local(&messages[i].msg_hdr);
 	}
 	return got;
-}
-
-/* Throws away what ICMP has said: its number has been returned already. Else
- * the socket would be ready for ever. */
-static void drop_errors(int fd)
-{
-	struct msghdr message;
-	int before = errno;
-
-	do {
-		message = (struct msghdr){0};
-	} while (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0 ||
-	         errno == EINTR);
-	errno = before;
-}
-
-/* Whether ERR may stand for something in the socket's queue of errors. */
-static bool is_network_error(int err)
-{
-	return err < 0 && err != -EAGAIN && err != -EBADF && err != -ENOTSOCK;
 }
 
 /* How many bytes each datagram has of those that came in one piece. */
@@ -340,10 +353,10 @@ int nr_datagram_send(int fd, const struct iovec *datagrams, unsigned count)
 		sent = sendmmsg(fd, messages, count,
 		                MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (sent < 0 && errno == EINTR);
-	if (sent >= 0)
-		return (int)sent;
-	sent = -errno;
-	if (is_network_error((int)sent))
+	if (sent < 0)
+		sent = -errno;
+	/* What ended it behind the first one the kernel does not say again. */
+	if (is_network_error((int)sent) || (sent > 0 && sent < (int)count))
 		drop_errors(fd);
 	return (int)sent;
 }

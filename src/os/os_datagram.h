@@ -51,6 +51,9 @@ int nr_datagram_share(int fd);
 /* Has each datagram tell which of our addresses it came to. */
 int nr_datagram_tell_local(int fd, int family);
 
+/* Has FD, which sends nothing, no longer be told of ICMP. */
+int nr_datagram_ignore_errors(int fd, int family);
+
 /* Lets SIZE bytes wait to be received, as many of them as the system grants. */
 int nr_datagram_queue(int fd, size_t size);
 
