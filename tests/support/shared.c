@@ -7,6 +7,7 @@
 #include "shared.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,16 @@ static void report_end(const struct naru_event *event)
 	atomic_store(&shared->end_named, event->local && event->peer);
 }
 
+/* Threads may report at the same time. */
+static void keep_text(char *to, size_t size, const char *text)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&lock);
+	snprintf(to, size, "%s", text);
+	pthread_mutex_unlock(&lock);
+}
+
 void shared_report(const struct naru_event *event, void *arg)
 {
 	(void)arg;
@@ -63,12 +74,12 @@ void shared_report(const struct naru_event *event, void *arg)
 	} else if (event->kind == NARU_EVENT_STALL) {
 		atomic_store(&shared->stall_id, (long long)event->id);
 		atomic_store(&shared->stall_ms, event->duration_ms);
-		snprintf(shared->stall_text, sizeof(shared->stall_text), "%s",
-		         event->text);
+		keep_text(shared->stall_text, sizeof(shared->stall_text),
+		          event->text);
 	} else if (event->kind == NARU_EVENT_HANDSHAKE) {
 		atomic_store(&shared->handshake_result, event->result);
-		snprintf(shared->handshake_text, sizeof(shared->handshake_text),
-		         "%s", event->text);
+		keep_text(shared->handshake_text,
+		          sizeof(shared->handshake_text), event->text);
 	}
 	/* Last, so that whoever sees the count also sees the rest. */
 	if ((unsigned)event->kind < SHARED_EVENTS)
