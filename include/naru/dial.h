@@ -103,6 +103,8 @@ struct naru_dial_options {
  *                  port that was to be called, which nobody listens on
  *   -ECANCELED     the calling strand was cancelled
  *   -EINVAL        an option is out of its range
+ *   -E2BIG         one is set that this library is too old to know
+ *   -NARU_ECERT, -NARU_ETLS  the handshake of TLS failed (naru/tls.h)
  * or another error of socket(2), bind(2) or connect(2).
  */
 NARU_RESULT int naru_dial(struct naru_conv **ret_conv, const char *endpoint,

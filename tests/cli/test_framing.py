@@ -236,6 +236,7 @@ def test_server_says_what_is_no_message():
     peer = server.connect()
     same(peer.ask(b'2:ok,'), b'2:ok,')
     peer.send(b'junk')
+    peer.finish()
     server.says(r'ends: .*failed: .*\(NARU_EFRAME\)')
     peer.close()
     server.is_well()

@@ -195,8 +195,8 @@ static naru_talk *pick_talk(const struct nr_tool_serving *serve)
 {
 	const struct nr_tool_talk *talk = serve->talk;
 
-	if (is_udp(serve) && talk->run_datagram)
-		return talk->run_datagram;
+	if (is_udp(serve))
+		return talk->run_datagram ? talk->run_datagram : talk->run;
 	return serve->arg.framed ? talk->run_messages : talk->run;
 }
 
