@@ -181,8 +181,8 @@ NARU_RESULT int naru_server_options(struct naru_server *server,
  * Returns 0, or, with no listener added: -NARU_EENDPOINT, -NARU_ENONAME,
  * -NARU_ERESOLVE, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL,
  * -EEXIST (the path of a unix endpoint is no socket), -EOPNOTSUPP (PROXY
- * headers over UDP, TLS without a certificate) and others of socket(2), bind(2), listen(2); -EBUSY while
- * the server runs.
+ * headers over UDP, TLS without a certificate) and others of socket(2),
+ * bind(2), listen(2); -EBUSY while the server runs.
  */
 NARU_RESULT int naru_server_listen(struct naru_server *server,
                                    const char *endpoint, naru_talk *talk,

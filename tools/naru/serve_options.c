@@ -54,8 +54,13 @@ static void usage_options(FILE *out)
 	      "                              the conversations of one only\n"
 	      "      --stall TIME            tell of a fiber that computes for "
 	      "longer without\n"
-	      "                              waiting; 100ms; or never\n"
-	      "      --proxy-protocol[=WHO]  clients say first for whom they "
+	      "                              waiting; 100ms; or never\n",
+	      out);
+}
+
+static void usage_connections(FILE *out)
+{
+	fputs("      --proxy-protocol[=WHO]  clients say first for whom they "
 	      "speak: all of them\n"
 	      "                              (required), or those of "
 	      "NETWORKS\n"
@@ -109,6 +114,7 @@ void nr_tool_serve_usage(FILE *out)
 	      "\n",
 	      out);
 	usage_options(out);
+	usage_connections(out);
 	fputs("\nmodels:\n", out);
 	usage_models(out);
 	fputs("\ntalks:\n", out);
@@ -365,14 +371,15 @@ static bool cut_targets(struct nr_tool_serving *serve)
 	/* It lasts as long as the command. */
 	static char text[NARU_DIAL_ENDPOINTS_MAX * NR_TOOL_ENDPOINT_TEXT];
 	char *rest = text, why[1024] = "";
+	size_t len = strlen(arg->target);
 	int count = 0;
 
-	if (strlen(arg->target) >= sizeof(text)) {
+	if (len >= sizeof(text)) {
 		nr_tool_say(NAME, "%s: the endpoints are too long",
 		            serve->talk->name);
 		return false;
 	}
-	strcpy(text, arg->target);
+	memcpy(text, arg->target, len + 1);
 	while (rest && count < NARU_DIAL_ENDPOINTS_MAX) {
 		char *one = strsep(&rest, ",");
 

@@ -169,14 +169,16 @@ int nr_tool_date(char *ret)
 /* RFC 867: the date and the time as text, in UTC. */
 static int daytime(struct naru_conv *conv, void *arg)
 {
-	char text[NR_TOOL_DATE_TEXT + 2];
+	char text[NR_TOOL_DATE_TEXT + sizeof("\r\n")];
 	int err = nr_tool_date(text);
+	size_t len;
 
 	(void)arg;
 	if (err < 0)
 		return err;
-	strcat(text, "\r\n");
-	return naru_write(conv, text, strlen(text));
+	len = strlen(text);
+	memcpy(text + len, "\r\n", sizeof("\r\n"));
+	return naru_write(conv, text, len + 2);
 }
 
 /* RFC 868: seconds since 1900, 32 bits, the highest byte first. */
