@@ -176,7 +176,8 @@ NARU_RESULT int naru_recv(struct naru_conv *conv, struct naru_msg *ret_msg);
  * message would not arrive as this one: a line with LF in it (or, with
  * NARU_LINE_END_CRLF, CR), a message with the delimiter in it or with a
  * beginning of it at its end that brings it about too early, one that is not
- * of the fixed size, one without its header.
+ * of the fixed size, one without its header. A CR at the end of a line goes
+ * out, and a reader that takes CR LF for an end takes it for a part of that.
  */
 NARU_RESULT int naru_send(struct naru_conv *conv, const void *data, size_t len);
 

@@ -11,9 +11,9 @@
  *
  * A header is taken to its last byte and no further: what follows it, be it
  * TLS, is as if there had been none. One of version 1 has 107 bytes at most; of
- * version 2, up to 4096 are read, and a checksum in it (CRC-32C) has to be
- * right. Where it says that nobody is announced (UNKNOWN, LOCAL, no address),
- * the connection speaks for itself.
+ * version 2, up to 4096 are read, and a checksum in one that announces somebody
+ * (CRC-32C) has to be right. Where it says that nobody is announced (UNKNOWN,
+ * LOCAL, no address), the connection speaks for itself.
  *
  * A connection whose header is wrong, does not come within
  * naru_options.handshake_ms, or comes from somebody who may not send one, is

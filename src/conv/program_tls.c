@@ -8,6 +8,7 @@
 #include "conv/companion.h"
 #include "conv/conv.h"
 #include "naru/bytes.h"
+#include "naru/error.h"
 #include "os/os_file.h"
 #include "os/os_socket.h"
 
@@ -112,7 +113,7 @@ int nr_carriage_end(struct nr_carriage *carriage, int err)
 {
 	struct naru_conv *conv = carriage->conv;
 	struct nr_strand *self = nr_strand_self();
-	int result;
+	int result, heard;
 
 	/* An end for us, also where a process that the program left behind
 	 * still has it open. */
@@ -126,7 +127,10 @@ int nr_carriage_end(struct nr_carriage *carriage, int err)
 		nr_companion_cancel(carriage->from);
 	result = nr_companion_join(carriage->from);
 	nr_companion_cancel(carriage->to);
-	(void)nr_companion_join(carriage->to);
+	heard = nr_companion_join(carriage->to);
+	/* What the program took for an end was none. */
+	if (result == 0 && heard == -NARU_ECUT)
+		result = heard;
 	atomic_store(&conv->timeouts[NARU_TIMEOUT_WRITE],
 	             carriage->write_timeout);
 	return err < 0 ? err : result;

@@ -22,6 +22,7 @@
 #include "naru/server.h"
 
 struct nr_model;
+struct nr_tls;
 
 /* An accepted socket on its way to whoever will converse on it. */
 struct nr_accepted {
@@ -49,6 +50,7 @@ static inline void nr_accepted_forget(struct nr_accepted *accepted)
 struct nr_host {
 	struct nr_loop *loop;
 	const struct nr_report *report;
+	struct nr_tls *tls; /* of the conversations, or null */
 	unsigned workers;
 	unsigned max_conversations;
 	size_t stack_size;
@@ -131,6 +133,10 @@ extern const struct nr_model_ops nr_model_prefork;
 extern const struct nr_model_ops nr_model_pool;
 extern const struct nr_model_ops nr_model_fiber;
 extern const struct nr_model_ops nr_model_isolated;
+
+/* fork(2), with nothing locked in the child. The child's process number, 0 in
+ * the child, or -errno. */
+pid_t nr_model_fork(const struct nr_host *host);
 
 /* Tells that ACCEPTED was handed to the worker PID, or a thread (0). */
 void nr_model_report_hand_over(const struct nr_host *host,

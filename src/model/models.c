@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of models. */
 #include "model/model.h"
+#include "net/tls_context.h"
+#include "os/os_process.h"
 
 static const struct nr_model_ops *const models[] = {
 	&nr_model_iterative, &nr_model_process, &nr_model_thread,
@@ -24,6 +26,16 @@ const struct naru_model_info *naru_model_info(enum naru_model model)
 	const struct nr_model_ops *ops = nr_model_find(model, false);
 
 	return ops ? &ops->info : NULL;
+}
+
+pid_t nr_model_fork(const struct nr_host *host)
+{
+	pid_t pid;
+
+	nr_tls_before_fork(host->tls);
+	pid = nr_process_fork();
+	nr_tls_after_fork(host->tls);
+	return pid;
 }
 
 void nr_model_report_hand_over(const struct nr_host *host,

@@ -127,7 +127,7 @@ static int process_take(struct nr_model *model,
 
 	if (!child)
 		return -ENOMEM;
-	pid = nr_process_fork();
+	pid = nr_model_fork(model->host);
 	if (pid <= 0) {
 		free(child);
 		if (pid == 0)

@@ -267,7 +267,7 @@ static int start(struct nr_worker *worker)
 
 	if (err < 0)
 		return err;
-	worker->pid = nr_process_fork();
+	worker->pid = nr_model_fork(workers->host);
 	if (worker->pid == 0) {
 		nr_file_close(ends[0]);
 		live(worker, ends[1]);

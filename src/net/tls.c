@@ -310,7 +310,7 @@ static int tls_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 	int err;
 
 	nr_mutex_lock(&tls->lock);
-	if (!tls->finished && !tls->read_err) {
+	if (!tls->finished && (!tls->read_err || tls->read_err == -NARU_ECUT)) {
 		ERR_clear_error();
 		/* It says that we are done, and does not wait for the peer to
 		 * say so too: what it has to say is received until then. */
@@ -472,7 +472,8 @@ int nr_tls_begin(struct nr_link *link, struct nr_io *io, struct nr_tls *tls,
 
 const struct naru_tls_info *nr_tls_info(const struct nr_link *link)
 {
-	return nr_tls_is(link) ? &state_of(link)->info : NULL;
+	return nr_tls_is(link) && state_of(link)->texts ? &state_of(link)->info
+	                                                : NULL;
 }
 
 bool nr_tls_is(const struct nr_link *link)

@@ -144,6 +144,22 @@ bool nr_tls_is_stale(const struct nr_tls *tls)
 	       atomic_load_explicit(&tls->read, memory_order_relaxed);
 }
 
+void nr_tls_before_fork(struct nr_tls *tls)
+{
+	if (!tls)
+		return;
+	nr_mutex_lock(&tls->reading);
+	nr_mutex_lock(&tls->lock);
+}
+
+void nr_tls_after_fork(struct nr_tls *tls)
+{
+	if (!tls)
+		return;
+	nr_mutex_unlock(&tls->lock);
+	nr_mutex_unlock(&tls->reading);
+}
+
 int nr_tls_reload(struct nr_tls *tls)
 {
 	struct nr_tls_set *set;

@@ -67,4 +67,9 @@ bool nr_tls_is_stale(const struct nr_tls *tls);
  * what it has. Blocks. 0, or why there is nothing to go on with. */
 int nr_tls_refresh(struct nr_tls *tls, const struct nr_report *report);
 
+/* Around fork(2), in both processes: a child shall not inherit a lock that
+ * another thread of its parent's holds. TLS may be null. */
+void nr_tls_before_fork(struct nr_tls *tls);
+void nr_tls_after_fork(struct nr_tls *tls);
+
 #endif

@@ -276,6 +276,27 @@ static void take_over_tickets(SSL_CTX *context, const struct nr_tls_set *former)
 	OPENSSL_cleanse(keys, sizeof(keys));
 }
 
+/* A session does not outlive the certificate of the client that it began
+ * with. */
+static SSL_TICKET_RETURN judge_ticket(SSL *ssl, SSL_SESSION *session,
+                                      const unsigned char *name, size_t len,
+                                      SSL_TICKET_STATUS status, void *arg)
+{
+	const X509 *peer = session ? SSL_SESSION_get0_peer(session) : NULL;
+
+	(void)ssl;
+	(void)name;
+	(void)len;
+	(void)arg;
+	if (peer && X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (status == SSL_TICKET_SUCCESS)
+		return SSL_TICKET_RETURN_USE;
+	if (status == SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_USE_RENEW;
+	return SSL_TICKET_RETURN_IGNORE_RENEW;
+}
+
 static int set_server(struct reading *reading, SSL_CTX *context, unsigned which)
 {
 	struct nr_tls_set *set = reading->set;
@@ -283,6 +304,7 @@ static int set_server(struct reading *reading, SSL_CTX *context, unsigned which)
 
 	(void)SSL_CTX_set_dh_auto(context, 1);
 	SSL_CTX_set_client_hello_cb(context, choose_certificate, set);
+	(void)SSL_CTX_set_session_ticket_cb(context, NULL, judge_ticket, NULL);
 	(void)SSL_CTX_set_tlsext_servername_callback(context, take_name);
 	SSL_CTX_sess_set_cache_size(context, SESSIONS_KEPT);
 	if (set->config->alpn_len > 0)
@@ -293,6 +315,9 @@ static int set_server(struct reading *reading, SSL_CTX *context, unsigned which)
 	    set->config->pin_count > 0)
 		mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	SSL_CTX_set_verify(context, mode, NULL);
+	/* One that is kept here nobody could judge as a ticket is. */
+	if (mode != SSL_VERIFY_NONE)
+		SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 	/* Who has several certificates learns which one is wanted. */
 	if (mode != SSL_VERIFY_NONE && reading->options->ca)
 		SSL_CTX_set_client_CA_list(context,

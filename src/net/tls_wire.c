@@ -174,6 +174,7 @@ static BIO_METHOD *method(void)
 	return now;
 }
 
+/* Counts what the peer says to TLS itself. */
 int nr_tls_wire_init(struct nr_tls_wire *wire, int fd, bool in_pieces, SSL *ssl)
 {
 	BIO_METHOD *kind = method();

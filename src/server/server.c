@@ -171,6 +171,7 @@ int naru_server_new(struct naru_server **ret_server,
 	server->host = (struct nr_host){
 		.loop = &server->loop,
 		.report = &server->settings.report,
+		.tls = server->settings.tls,
 		.workers = server->options.workers,
 		.max_conversations = server->options.max_conversations,
 		.stack_size = server->options.stack_size,
