@@ -30,6 +30,7 @@ struct entry {
 	bool was_full;   /* the kernel took less than it was given */
 	bool in_pieces;  /* a receive may stop before the last byte: at urgent
 	                    data, and in a unix socket at descriptors */
+	bool urgent;     /* there was such data */
 	struct nr_io_fiber *reader, *writer; /* who waits */
 };
 
@@ -243,6 +244,7 @@ static ssize_t epoll_splice_in(struct nr_io *io, struct nr_handle handle,
 	struct nr_io_fiber *self = nr_io_fiber_of(io);
 	struct epoll_engine *epoll = epoll_of(self->engine);
 	int err = self->cancelled ? -ECANCELED : nr_engine_go_on(self);
+	struct entry *entry;
 	ssize_t got;
 
 	if (err < 0)
@@ -250,6 +252,11 @@ static ssize_t epoll_splice_in(struct nr_io *io, struct nr_handle handle,
 	got = take_in(epoll, handle, pipe);
 	if (got != -EAGAIN)
 		return got;
+	/* At urgent data nothing more can be moved so, whatever is behind it
+	 * and was told of already. */
+	entry = entry_of(epoll, handle);
+	if (entry && entry->urgent)
+		return 0;
 	if (until <= epoll->engine.now)
 		return -ETIMEDOUT;
 	err = add(epoll, handle);
@@ -446,7 +453,7 @@ static void tell(struct epoll_engine *epoll, const struct epoll_event *event)
 	if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		entry->over = true;
 	if (event->events & EPOLLPRI)
-		entry->in_pieces = true;
+		entry->in_pieces = entry->urgent = true;
 	if (entry->over || event->events & EPOLLIN) {
 		entry->may_read = true;
 		if (entry->reader)
