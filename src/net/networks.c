@@ -164,6 +164,15 @@ int nr_networks_read(const char *text, struct nr_networks *ret_networks,
 	return read_list(&reading) ? 0 : -EINVAL;
 }
 
+bool nr_networks_have_kind(const struct nr_networks *networks,
+                           enum naru_addr_kind kind)
+{
+	for (unsigned i = 0; i < networks->count; i++)
+		if (networks->list[i].kind == kind)
+			return true;
+	return false;
+}
+
 bool nr_networks_have(const struct nr_networks *networks,
                       const struct naru_addr *addr)
 {

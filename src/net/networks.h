@@ -44,6 +44,10 @@ struct nr_networks_error {
 int nr_networks_read(const char *text, struct nr_networks *ret_networks,
                      struct nr_networks_error *ret_error);
 
+/* Whether addresses of KIND can be in one of NETWORKS. */
+bool nr_networks_have_kind(const struct nr_networks *networks,
+                           enum naru_addr_kind kind);
+
 /* Whether ADDR is in one of NETWORKS; its port does not matter. */
 bool nr_networks_have(const struct nr_networks *networks,
                       const struct naru_addr *addr);

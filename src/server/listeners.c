@@ -190,7 +190,7 @@ static int check_transport(struct naru_server *server,
                            const struct nr_transport *transport)
 {
 	/* Who relies on the header must not be told another peer's name. */
-	if (server->settings.proxies && transport->datagram) {
+	if (transport->datagram && nr_server_expects_headers_over_ip(server)) {
 		report_error(server, "listen",
 		             "PROXY headers stand before a stream, which UDP "
 		             "is not",

@@ -94,6 +94,9 @@ int nr_server_take_options(struct naru_server *server,
 int nr_server_take_proxies(struct naru_server *server);
 void nr_server_free_proxies(struct naru_server *server);
 
+/* Whether clients with IP addresses may have to send one. */
+bool nr_server_expects_headers_over_ip(const struct naru_server *server);
+
 /* server_tls.c: reads the files of the options' TLS, if any; its loop is open.
  */
 int nr_server_open_tls(struct naru_server *server);

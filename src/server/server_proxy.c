@@ -81,6 +81,16 @@ int nr_server_take_proxies(struct naru_server *server)
 	return -EINVAL;
 }
 
+bool nr_server_expects_headers_over_ip(const struct naru_server *server)
+{
+	const struct nr_proxies *proxies = server->settings.proxies;
+
+	return proxies &&
+	       (proxies->required || !proxies->listed ||
+	        nr_networks_have_kind(&proxies->from, NARU_ADDR_IPV4) ||
+	        nr_networks_have_kind(&proxies->from, NARU_ADDR_IPV6));
+}
+
 void nr_server_free_proxies(struct naru_server *server)
 {
 	free(server->settings.proxies);

@@ -76,7 +76,7 @@ void faults_settle(long live)
 {
 	int64_t end = clock_ns() + SETTLE_NS;
 
-	while (atomic_load(&faults_live) != live && clock_ns() < end)
+	while (atomic_load(&faults_live) > live && clock_ns() < end)
 		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
