@@ -373,6 +373,7 @@ static void test_framing_is_given_by_options(void **state)
 	close(far);
 	client_expect_end(fd);
 	close(fd);
+	wait_seen(NARU_EVENT_END, 1);
 	fd = client_connect(server->endpoint[0]);
 	far = client_accept(listener);
 	client_say(fd, "6:");
