@@ -143,6 +143,7 @@ static int talk_trickle(struct naru_conv *conv, void *arg)
 	start = clock_ns();
 	MUST(naru_recv(conv, &msg), -ETIMEDOUT);
 	MUST(took(start, 150), true);
+	set_step(1);
 	MUST(naru_set_timeout(conv, NARU_TIMEOUT_MESSAGE, WAIT_MS), 0);
 	MUST(naru_recv(conv, &msg), 1);
 	MUST(strcmp(msg.data, "0123456789"), 0);
@@ -151,6 +152,7 @@ static int talk_trickle(struct naru_conv *conv, void *arg)
 	start = clock_ns();
 	MUST(naru_read_exact(conv, buf, 10), -ETIMEDOUT);
 	MUST(took(start, 150), true);
+	set_step(2);
 	MUST(naru_set_timeout(conv, NARU_TIMEOUT_MESSAGE, WAIT_MS), 0);
 	MUST(naru_read_exact(conv, buf, 10), 10);
 	MUST(memcmp(buf, "9876543210", 10), 0);
@@ -176,8 +178,13 @@ static void test_message_timeout_bounds_a_trickle(void **state)
 	int fd = client_connect(server->endpoint[0]);
 
 	(void)state;
-	trickle(fd, "-0123456789\n");
-	trickle(fd, "-9876543210");
+	/* The last byte comes when the time was up, however slow the talk. */
+	trickle(fd, "-0123456789");
+	wait_step(1);
+	client_say(fd, "\n");
+	trickle(fd, "-987654321");
+	wait_step(2);
+	client_say(fd, "0");
 	client_expect(fd, "ok");
 	client_expect_end(fd);
 	close(fd);
