@@ -16,6 +16,7 @@ from typing import NamedTuple
 import charts
 import figures
 from figures import best, gather, middle, ratios, spread, table, values
+from report import as_text, put
 
 GIB = 1 << 30
 
@@ -198,27 +199,12 @@ def page(data):
             data["facts"].items()]))
 
 
-def as_text(data):
-    """JSON with one slice on a line, to be read in a diff."""
-    slices = ",\n  ".join(json.dumps(got) for got in data["slices"])
-    rest = json.dumps({key: value for key, value in data.items()
-                       if key != "slices"}, indent=1, ensure_ascii=False)
-    return f'{rest[:-2]},\n "slices": [\n  {slices}\n ]\n}}\n'
-
-
 def write(data, where):
     """Writes raw slices, page and chart below WHERE; returns their paths."""
-    os.makedirs(os.path.join(where, "img"), exist_ok=True)
     texts = {"benchmarks-relay.json": as_text(data),
              "benchmarks-relay.md": page(data),
              os.path.join("img", "relay.svg"): chart(data)}
-    paths = []
-    for name, text in texts.items():
-        if text:
-            paths.append(os.path.join(where, name))
-            with open(paths[-1], "w", encoding="utf-8") as file:
-                file.write(text)
-    return paths
+    return put(where, {name: text for name, text in texts.items() if text})
 
 
 def main():

@@ -401,20 +401,25 @@ def as_text(data):
     return f'{rest[:-2]},\n "slices": [\n  {slices}\n ]\n}}\n'
 
 
-def write(data, where):
-    """Writes raw slices, page and charts below WHERE; returns their paths."""
+def put(where, texts):
+    """Writes TEXTS, by their names, below WHERE; returns their paths."""
     os.makedirs(os.path.join(where, "img"), exist_ok=True)
-    drawn = {name: draw(data) for name, draw in CHARTS.items()}
-    texts = {os.path.join("img", name): text for name, text in drawn.items()
-             if text}
-    texts["benchmarks.json"] = as_text(data)
-    texts["benchmarks.md"] = page(data, [n for n, t in drawn.items() if t])
     paths = []
     for name, text in texts.items():
         paths.append(os.path.join(where, name))
         with open(paths[-1], "w", encoding="utf-8") as file:
             file.write(text)
     return paths
+
+
+def write(data, where):
+    """Writes raw slices, page and charts below WHERE; returns their paths."""
+    drawn = {name: draw(data) for name, draw in CHARTS.items()}
+    texts = {os.path.join("img", name): text for name, text in drawn.items()
+             if text}
+    texts["benchmarks.json"] = as_text(data)
+    texts["benchmarks.md"] = page(data, [n for n, t in drawn.items() if t])
+    return put(where, texts)
 
 
 def main():

@@ -3,10 +3,10 @@
  * Naru with its defaults as they are: timeouts, limits and the graceful end are
  * all at work.
  *
- *     naru_server uring|epoll|MODEL echo|lines
+ *     naru_server uring|epoll|MODEL echo|lines|datagrams
  *
- * The first two are fibers on one thread with that waiter. Prints its port when
- * clients can come, and stops on SIGTERM.
+ * The first two are fibers on one thread with that waiter; datagrams are UDP's.
+ * Prints its port when clients can come, and stops on SIGTERM.
  */
 #include <errno.h>
 #include <signal.h>
@@ -65,7 +65,7 @@ static int echo(struct naru_conv *conv, void *arg)
 	return (int)got;
 }
 
-static int answer_lines(struct naru_conv *conv, void *arg)
+static int answer(struct naru_conv *conv, void *arg)
 {
 	struct naru_msg line;
 	int err;
@@ -112,14 +112,15 @@ static bool find(const char *name, struct naru_options *options)
 	return false;
 }
 
-static int serve(const struct naru_options *options, naru_talk *talk)
+static int serve(const char *at, const struct naru_options *options,
+                 naru_talk *talk)
 {
 	char endpoint[NARU_ADDR_TEXT];
 	int err = naru_server_new(&server, options);
 
 	if (err < 0)
 		return err;
-	err = naru_server_listen(server, "tcp://127.0.0.1:0", talk, NULL);
+	err = naru_server_listen(server, at, talk, NULL);
 	if (err == 0)
 		err = naru_server_endpoint(server, 0, endpoint,
 		                           sizeof(endpoint));
@@ -138,15 +139,18 @@ int main(int argc, char **argv)
 	struct naru_options options = {.size = sizeof(options),
 	                               .message_limit = BENCH_LINE - 1};
 	const char *usage = "naru_server uring|epoll|MODEL";
+	bool datagrams = argc == 3 && strcmp(argv[2], "datagrams") == 0;
+	const char *mode = datagrams ? "lines" : argc == 3 ? argv[2] : NULL;
 	bool known = argc == 3 && find(argv[1], &options);
-	bool lines = bench_begin(usage, known ? argv[2] : NULL);
+	bool lines = bench_begin(usage, known ? mode : NULL);
 	int err;
 
 	if (options.model == NARU_FIBER) {
 		options.workers = 1;
 		options.max_conversations = CONVERSATIONS;
 	}
-	err = serve(&options, lines ? answer_lines : echo);
+	err = serve(datagrams ? "udp://127.0.0.1:0" : "tcp://127.0.0.1:0",
+	            &options, lines ? answer : echo);
 	if (err < 0 && err != -ECANCELED) {
 		fprintf(stderr, "naru_server: %s\n", naru_strerror(err));
 		return 1;

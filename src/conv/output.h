@@ -87,11 +87,14 @@ int nr_output_pass(struct naru_conv *conv, struct iovec *data,
 /* How many bytes were written and not yet sent. */
 size_t nr_output_pending(const struct naru_conv *conv);
 
-/* Sends what was written. */
+/* Sends what was written; or what of it goes out until LIMIT. */
 int nr_output_flush(struct naru_conv *conv);
+int nr_output_flush_until(struct naru_conv *conv, int64_t limit);
 
 /* Sends what was written, and that no more will come. */
 int nr_output_finish(struct naru_conv *conv);
+
+/* settle.c */
 
 /*
  * What a strand does before it waits: sends what it wrote, to whomever. What

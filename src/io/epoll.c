@@ -128,11 +128,62 @@ static int await(struct epoll_engine *epoll, struct nr_io_fiber *self,
 	return 0;
 }
 
+/* What is done at once, or not at all: -EAGAIN where it would have to wait. */
+struct trying {
+	ssize_t (*once)(struct epoll_engine *epoll, struct nr_handle handle,
+	                void *arg);
+	void *arg;
+	enum nr_readiness what; /* the descriptor has to be first */
+	bool soon;              /* it probably is already */
+	int64_t until;
+};
+
+/* Tries until it comes to something. Inlined, for that every byte comes through
+ * here. */
+static inline __attribute__((always_inline)) ssize_t keep_trying(
+	struct nr_io_fiber *self, struct nr_handle handle,
+	const struct trying *trying)
+{
+	struct epoll_engine *epoll = epoll_of(self->engine);
+	const int64_t until = trying->until;
+	ssize_t result = -EAGAIN;
+	int err;
+
+	if (self->cancelled)
+		return -ECANCELED;
+	if (trying->soon || until <= epoll->engine.now) {
+		err = nr_engine_go_on(self);
+		if (err < 0)
+			return err;
+		result = trying->once(epoll, handle, trying->arg);
+	}
+	if (result == -EAGAIN && until <= epoll->engine.now)
+		return -ETIMEDOUT;
+	while (result == -EAGAIN) {
+		err = add(epoll, handle);
+		if (err == 0)
+			err = await(epoll, self, handle, trying->what, until);
+		if (err < 0 && !nr_engine_is_late(err))
+			return err;
+		/* What came wins over the time that passed: its event may be
+		 * one of the next batch. */
+		result = trying->once(epoll, handle, trying->arg);
+		if (result == -EAGAIN && err < 0)
+			return err;
+		if (result == -EAGAIN)
+			err = nr_engine_go_on(self);
+		if (err == -ECANCELED)
+			return err;
+	}
+	return result;
+}
+
 /* Receives, where it is known that there may be something or where one is to
  * find out. */
 static ssize_t receive(struct epoll_engine *epoll, struct nr_handle handle,
-                       struct nr_span *into)
+                       void *arg)
 {
+	struct nr_span *into = arg;
 	struct entry *entry = entry_of(epoll, handle);
 	const size_t room = into->data ? into->len : NR_BUFFER_SIZE;
 	ssize_t got = nr_engine_try_recv(&epoll->engine, handle.fd, into);
@@ -152,38 +203,13 @@ static ssize_t receive(struct epoll_engine *epoll, struct nr_handle handle,
 static ssize_t epoll_recv(struct nr_io *io, struct nr_handle handle,
                           struct nr_span *into, bool soon, int64_t until)
 {
-	struct nr_io_fiber *self = nr_io_fiber_of(io);
-	struct epoll_engine *epoll = epoll_of(self->engine);
-	ssize_t got = -EAGAIN;
-	int err;
+	const struct trying trying = {.once = receive,
+	                              .arg = into,
+	                              .what = NR_READABLE,
+	                              .soon = soon,
+	                              .until = until};
 
-	if (self->cancelled)
-		return -ECANCELED;
-	if (soon || until <= epoll->engine.now) {
-		err = nr_engine_go_on(self);
-		if (err < 0)
-			return err;
-		got = receive(epoll, handle, into);
-	}
-	if (got == -EAGAIN && until <= epoll->engine.now)
-		return -ETIMEDOUT;
-	while (got == -EAGAIN) {
-		err = add(epoll, handle);
-		if (err == 0)
-			err = await(epoll, self, handle, NR_READABLE, until);
-		if (err < 0 && err != -ETIMEDOUT)
-			return err;
-		/* Bytes that came win over the time that passed: their event
-		 * may be one of the next batch. */
-		got = receive(epoll, handle, into);
-		if (got == -EAGAIN && err < 0)
-			return err;
-		if (got == -EAGAIN)
-			err = nr_engine_go_on(self);
-		if (err == -ECANCELED)
-			return err;
-	}
-	return got;
+	return keep_trying(nr_io_fiber_of(io), handle, &trying);
 }
 
 static ssize_t epoll_send(struct nr_io *io, struct nr_handle handle,
@@ -359,8 +385,9 @@ static int epoll_wait_for(struct nr_io *io, struct nr_handle handle,
 /* Makes an attempt, and keeps in mind what it says of the descriptor. An error
  * is no end here: a datagram socket has it once. */
 static ssize_t try_attempt(struct epoll_engine *epoll, struct nr_handle handle,
-                           struct nr_attempt *attempt)
+                           void *arg)
 {
+	struct nr_attempt *attempt = arg;
 	struct entry *entry = entry_of(epoll, handle);
 	ssize_t result;
 
@@ -379,36 +406,13 @@ static ssize_t try_attempt(struct epoll_engine *epoll, struct nr_handle handle,
 static ssize_t epoll_attempt(struct nr_io *io, struct nr_handle handle,
                              struct nr_attempt *attempt, int64_t until)
 {
-	struct nr_io_fiber *self = nr_io_fiber_of(io);
-	struct epoll_engine *epoll = epoll_of(self->engine);
-	ssize_t result = -EAGAIN;
-	int err;
+	const struct trying trying = {.once = try_attempt,
+	                              .arg = attempt,
+	                              .what = attempt->what,
+	                              .soon = attempt->soon,
+	                              .until = until};
 
-	if (self->cancelled)
-		return -ECANCELED;
-	if (attempt->soon || until <= epoll->engine.now) {
-		err = nr_engine_go_on(self);
-		if (err < 0)
-			return err;
-		result = try_attempt(epoll, handle, attempt);
-	}
-	if (result == -EAGAIN && until <= epoll->engine.now)
-		return -ETIMEDOUT;
-	while (result == -EAGAIN) {
-		err = add(epoll, handle);
-		if (err == 0)
-			err = await(epoll, self, handle, attempt->what, until);
-		if (err < 0 && !nr_engine_is_late(err))
-			return err;
-		result = try_attempt(epoll, handle, attempt);
-		if (result == -EAGAIN && err < 0)
-			return err;
-		if (result == -EAGAIN)
-			err = nr_engine_go_on(self);
-		if (err == -ECANCELED)
-			return err;
-	}
-	return result;
+	return keep_trying(nr_io_fiber_of(io), handle, &trying);
 }
 
 static void epoll_kick(struct nr_engine *engine)

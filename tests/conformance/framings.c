@@ -96,20 +96,26 @@ static size_t frame(const struct kind *kind, size_t len, char *to)
 	return at + len + (size_t)sprintf(to + at + len, "%s", kind->tail);
 }
 
-/* Takes over the framing that the first byte names, under which more has come
- * already, and sends each message back. */
+/* Takes over the framing that the first byte names. */
+static int take_over(struct naru_conv *conv, struct naru_framing *ret_framing)
+{
+	unsigned char byte;
+
+	MUST(naru_read(conv, &byte, 1), 1);
+	*ret_framing = kinds[byte].framing;
+	ret_framing->size = sizeof(*ret_framing);
+	return naru_set_framing(conv, ret_framing);
+}
+
+/* More has come already; sends each message back. */
 static int talk_echo_framed(struct naru_conv *conv, void *arg)
 {
 	struct naru_framing framing;
 	struct naru_msg msg;
-	unsigned char byte;
 	int err;
 
 	(void)arg;
-	MUST(naru_read(conv, &byte, 1), 1);
-	framing = kinds[byte].framing;
-	framing.size = sizeof(framing);
-	MUST(naru_set_framing(conv, &framing), 0);
+	MUST(take_over(conv, &framing), 0);
 	while ((err = naru_recv(conv, &msg)) > 0) {
 		MUST(msg.len <= framing.limit, true);
 		MUST(naru_send(conv, msg.data, msg.len), 0);
@@ -171,14 +177,10 @@ static int talk_echo_in_haste(struct naru_conv *conv, void *arg)
 {
 	struct naru_framing framing;
 	struct naru_msg msg;
-	unsigned char byte;
 	int err;
 
 	(void)arg;
-	MUST(naru_read(conv, &byte, 1), 1);
-	framing = kinds[byte].framing;
-	framing.size = sizeof(framing);
-	MUST(naru_set_framing(conv, &framing), 0);
+	MUST(take_over(conv, &framing), 0);
 	MUST(naru_set_timeout(conv, NARU_TIMEOUT_MESSAGE, 3), 0);
 	while ((err = naru_recv(conv, &msg)) > 0 || err == -ETIMEDOUT) {
 		if (err > 0)

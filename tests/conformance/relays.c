@@ -200,6 +200,15 @@ static void expect_carried(long long there, long long back)
 	assert_int_equal(atomic_load(&shared->end_sent), back);
 }
 
+/* The ends pass through as well: FIRST's, and then THEN's. */
+static void finish_both(int first, int then)
+{
+	client_finish(first);
+	client_expect_end(then);
+	client_finish(then);
+	client_expect_end(first);
+}
+
 static void test_relay_carries_much_both_ways_at_once(void **state)
 {
 	static struct under under;
@@ -207,10 +216,7 @@ static void test_relay_carries_much_both_ways_at_once(void **state)
 
 	(void)state;
 	carry_megabytes(&all, 12 * MB, 9 * MB);
-	client_finish(all.client);
-	client_expect_end(all.far);
-	client_finish(all.far);
-	client_expect_end(all.client);
+	finish_both(all.client, all.far);
 	expect_carried(12 * MB, 9 * MB);
 	across_end(&all);
 }
@@ -271,10 +277,7 @@ static void test_relay_keeps_the_order_when_the_flow_changes(void **state)
 		back.len += turn % 3 ? MB : 0;
 		carry_both(&there, &back);
 	}
-	client_finish(all.client);
-	client_expect_end(all.far);
-	client_finish(all.far);
-	client_expect_end(all.client);
+	finish_both(all.client, all.far);
 	across_end(&all);
 }
 
@@ -293,10 +296,7 @@ static void test_relay_leaves_bytes_out_of_band_out(void **state)
 	assert_int_equal(send(all.client, "!", 1, MSG_OOB), 1);
 	there.len += MB / 2;
 	carry_both(&there, &back);
-	client_finish(all.client);
-	client_expect_end(all.far);
-	client_finish(all.far);
-	client_expect_end(all.client);
+	finish_both(all.client, all.far);
 	across_end(&all);
 }
 
@@ -328,10 +328,7 @@ static void test_relay_stops_a_sender_whose_receiver_is_slow(void **state)
 		take_some(&back);
 	}
 	carry_both(&there, &back);
-	client_finish(all.client);
-	client_expect_end(all.far);
-	client_finish(all.far);
-	client_expect_end(all.client);
+	finish_both(all.client, all.far);
 	across_end(&all);
 }
 
@@ -381,10 +378,7 @@ static void test_relay_is_not_idle_while_one_side_speaks(void **state)
 		/* The client says nothing. */
 		assert_false(client_hears(all.far, 10));
 	}
-	client_finish(all.far);
-	client_expect_end(all.client);
-	client_finish(all.client);
-	client_expect_end(all.far);
+	finish_both(all.far, all.client);
 	across_end(&all);
 }
 
@@ -431,10 +425,7 @@ static void test_relay_without_descriptors_copies(void **state)
 	(void)state;
 	wait_step(1);
 	carry_megabytes(&all, 4 * MB, 4 * MB);
-	client_finish(all.client);
-	client_expect_end(all.far);
-	client_finish(all.far);
-	client_expect_end(all.client);
+	finish_both(all.client, all.far);
 	expect_carried(4 * MB, 4 * MB);
 	across_end(&all);
 }
@@ -459,10 +450,7 @@ static void test_relays_give_their_pipes_back(void **state)
 	(void)state;
 	for (int i = 1;; i++) {
 		carry_megabytes(&all, MB / 2, MB / 4);
-		client_finish(all.client);
-		client_expect_end(all.far);
-		client_finish(all.far);
-		client_expect_end(all.client);
+		finish_both(all.client, all.far);
 		wait_seen(NARU_EVENT_END, i);
 		close(all.client);
 		close(all.far);
@@ -491,10 +479,7 @@ static void test_relay_carries_between_transports(void **state)
 	all.client = client_connect(all.server->endpoint[0]);
 	all.far = client_accept(all.listener);
 	carry_megabytes(&all, 5 * MB, 5 * MB);
-	client_finish(all.client);
-	client_expect_end(all.far);
-	client_finish(all.far);
-	client_expect_end(all.client);
+	finish_both(all.client, all.far);
 	across_end(&all);
 }
 
