@@ -8,7 +8,7 @@ ARGS   ?=
 
 MAKEFLAGS += --no-print-directory
 
-.PHONY: all serve check bench bench-relay fuzz install format lint ci deps clean help
+.PHONY: all serve check bench bench-relay bench-tls fuzz install format lint ci deps clean help
 
 # Builds the library and the command: build/naru.
 all: $(BUILD)/build.ninja
@@ -39,6 +39,11 @@ bench-relay: # The relay beside others, some 10 minutes.
 	@scripts/install-deps bench
 	@$(MAKE) all
 	@exec bench/relay $(BUILD) $(ARGS)
+
+bench-tls: # TLS beside others, some 5 minutes.
+	@scripts/install-deps bench
+	@$(MAKE) all
+	@exec bench/tls $(BUILD) $(ARGS)
 
 fuzz: # Feeds the parsers what nobody would send; ARGS=SECONDS for each.
 	@scripts/install-deps lint

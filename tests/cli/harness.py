@@ -172,6 +172,23 @@ def kill_quietly(pid, how=signal.SIGKILL):
         pass
 
 
+def freeze(*pids):
+    """Stops processes, and returns when each of their threads has stopped."""
+    for pid in pids:
+        kill_quietly(pid, signal.SIGSTOP)
+
+    def states():
+        stats = [stat_of(f'{pid}/task/{thread}') for pid in pids
+                 for thread in os.listdir(f'/proc/{pid}/task')]
+        return {stat[0] for stat in stats if stat}
+    until(lambda: states() <= set('TZ'), lambda: f'not stopped: {states()}')
+
+
+def thaw(*pids):
+    for pid in pids:
+        kill_quietly(pid, signal.SIGCONT)
+
+
 def sweep(process):
     """Ends a process that leads a session, and all that is in it."""
     for pid in session_of(process.pid):

@@ -218,13 +218,13 @@ def test_interrupted_calls_lose_nothing(model):
 @every_model
 def test_reset_before_it_is_accepted(model):
     server = serve('-m', model, '-v')
-    server.tell(signal.SIGSTOP)
+    harness.freeze(server.pid)
     for _ in range(3):
         server.connect().reset()
     silent = server.connect()
     silent.close()
     peer = server.connect()
-    server.tell(signal.SIGCONT)
+    harness.thaw(server.pid)
     same(peer.exchange(b'I stayed'), b'I stayed')
     peer.close()
     server.is_well()

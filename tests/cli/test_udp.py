@@ -137,12 +137,10 @@ def test_what_icmp_says_reaches_its_own_conversation(model):
     name = leaver.sock.getsockname()[1]
     # Nobody answers before the leaver's port is closed.
     frozen = [server.pid, *harness.session_of(server.process.pid)]
-    for pid in frozen:
-        harness.kill_quietly(pid, signal.SIGSTOP)
+    harness.freeze(*frozen)
     leaver.send(b'and away')
     leaver.sock.close()
-    for pid in frozen:
-        harness.kill_quietly(pid, signal.SIGCONT)
+    harness.thaw(*frozen)
     server.says(rf'ends: 127\.0\.0\.1:{name} -> .*: failed: '
                 r'Connection refused \(ECONNREFUSED\)')
     same(stayer.ask(b'still here'), b'still here')
