@@ -41,6 +41,12 @@ static struct nr_handle handle_of(const struct nr_link *link)
 	return (struct nr_handle){link->fd, link->serial, link->in_pieces};
 }
 
+/* Whether what is kept may wait for what is sent next. */
+static bool is_held(const struct nr_tls_state *tls)
+{
+	return atomic_load_explicit(&tls->wire.held, memory_order_relaxed);
+}
+
 /* Why OpenSSL's call, which returned RESULT a moment ago, did not do what it
  * should: -EAGAIN where more must come first, 0 at the peer's end. */
 static int failure(struct nr_tls_state *tls, int result, char *why, size_t size)
@@ -119,7 +125,8 @@ static ssize_t try_recv(struct nr_link *link, struct nr_io *io,
 	known = tls->read_err != 0;
 	got = known ? tls->read_err : read_some(tls, &span, why, sizeof(why));
 	/* What that made us answer goes out now, or behind what waits. */
-	if (!known && tls->wire.begin < tls->wire.end)
+	if (!known && tls->wire.begin < tls->wire.end &&
+	    !(is_held(tls) && got > 0))
 		(void)nr_tls_wire_push(&tls->wire);
 	tls->dry = got == -EAGAIN ? tls->wire.dry : got > 0 && !span.more;
 	nr_mutex_unlock(&tls->lock);
@@ -135,7 +142,14 @@ static ssize_t try_recv(struct nr_link *link, struct nr_io *io,
 /* Waits for bytes; where some are there already, only for the others' turn. */
 static int await_more(struct nr_link *link, struct nr_io *io, int64_t until)
 {
-	if (state_of(link)->dry)
+	struct nr_tls_state *tls = state_of(link);
+
+	if (is_held(tls)) {
+		nr_mutex_lock(&tls->lock);
+		(void)nr_tls_wire_push(&tls->wire);
+		nr_mutex_unlock(&tls->lock);
+	}
+	if (tls->dry)
 		return io->ops->wait(io, handle_of(link), NR_READABLE, until);
 	return nr_now() < until ? io->ops->go_on(io) : -ETIMEDOUT;
 }
@@ -213,7 +227,8 @@ static ssize_t seal(struct nr_tls_state *tls, const void *data, size_t len)
 			err = failure(tls, result, why, sizeof(why));
 		if (result != 1 && err == 0)
 			err = -EPIPE;
-		if (tls->wire.begin == tls->wire.end)
+		/* Nothing is kept, or it goes with this. */
+		if (tls->wire.begin == tls->wire.end || is_held(tls))
 			(void)nr_tls_wire_push(&tls->wire);
 	}
 	nr_mutex_unlock(&tls->lock);
@@ -288,7 +303,7 @@ static ssize_t tls_send(struct nr_link *link, struct nr_io *io,
 
 	for (int i = 0; i < count; i++)
 		total += iov[i].iov_len;
-	if (err == 0)
+	if (err == 0 && !is_held(tls))
 		err = flush(link, io, until);
 	if (err < 0)
 		return err;
@@ -367,8 +382,10 @@ static int step(struct nr_tls_state *tls)
 	int result, err;
 
 	nr_tls_wire_begin(&tls->wire);
+	tls->wire.corked = true;
 	ERR_clear_error();
 	result = SSL_do_handshake(tls->ssl);
+	tls->wire.corked = false;
 	if (result == 1)
 		return 1;
 	silent = ERR_GET_REASON(ERR_peek_error()) ==
@@ -389,6 +406,15 @@ static int step(struct nr_tls_state *tls)
 	return silent ? -NARU_ECERT : err;
 }
 
+/* Whether the peer waits for what is kept when the handshake is over. A server
+ * has no more to give then than tickets (RFC 8446, section 4.6.1), which may go
+ * with its first answer; before version 1.3 it has to end the handshake. */
+static bool is_awaited(const struct nr_tls_state *tls)
+{
+	return !SSL_is_server(tls->ssl) ||
+	       SSL_version(tls->ssl) < TLS1_3_VERSION;
+}
+
 static int shake_hands(struct nr_link *link, struct nr_io *io, int64_t until)
 {
 	struct nr_tls_state *tls = state_of(link);
@@ -401,7 +427,8 @@ static int shake_hands(struct nr_link *link, struct nr_io *io, int64_t until)
 			return done;
 		}
 		/* What the peer waits for, before we wait for it. */
-		err = flush(link, io, until);
+		atomic_store(&tls->wire.held, done == 1 && !is_awaited(tls));
+		err = is_held(tls) ? 0 : flush(link, io, until);
 		tls->dry = tls->wire.dry;
 		if (err == 0 && done == 0)
 			err = await_more(link, io, until);

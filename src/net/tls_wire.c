@@ -67,6 +67,7 @@ static void drop_room(struct nr_tls_wire *wire)
 
 int nr_tls_wire_push(struct nr_tls_wire *wire)
 {
+	atomic_store_explicit(&wire->held, false, memory_order_relaxed);
 	while (wire->begin < wire->end && wire->err == 0) {
 		const struct iovec all = {wire->kept + wire->begin,
 		                          wire->end - wire->begin};
@@ -94,7 +95,7 @@ static int wire_write(BIO *bio, const char *data, int len)
 	BIO_clear_retry_flags(bio);
 	if (wire->err)
 		return -1;
-	if (wire->begin == wire->end) {
+	if (wire->begin == wire->end && !wire->corked) {
 		sent = nr_socket_send(wire->fd, &iov, 1);
 		if (sent < 0 && sent != -EAGAIN) {
 			wire->err = (int)sent;

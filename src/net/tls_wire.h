@@ -12,18 +12,21 @@
  */
 
 #include <openssl/ssl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct nr_tls_wire {
 	int fd;
-	bool in_pieces; /* as in io/io.h */
-	bool dry;       /* the socket has no more, as far as is known */
-	bool ended;     /* the peer's system has finished */
-	unsigned reads; /* of the socket, in this turn; see tls_wire.c */
-	int err;        /* the connection broke, or 0 */
-	char *kept;     /* what the socket has not taken yet, or null */
+	bool in_pieces;    /* as in io/io.h */
+	bool dry;          /* the socket has no more, as far as is known */
+	bool ended;        /* the peer's system has finished */
+	bool corked;       /* what is made is kept until it is pushed */
+	_Atomic bool held; /* what is kept may go out with what comes next */
+	unsigned reads;    /* of the socket, in this turn; see tls_wire.c */
+	int err;           /* the connection broke, or 0 */
+	char *kept;        /* what the socket has not taken yet, or null */
 	size_t begin, end, size;
 	uint64_t sent; /* bytes that the system took, with what is kept */
 };
