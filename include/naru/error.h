@@ -11,7 +11,8 @@ NARU_BEGIN_DECLS
  * numbers of errno; they lie beyond every number that a system uses.
  */
 enum naru_error {
-	/* The stream ended inside a message, or inside naru_read_exact(). */
+	/* The stream ended inside a message, or inside naru_read_exact(); or
+	 * under TLS without a close_notify. */
 	NARU_ECUT = 10001,
 	/* A message is longer than the limit of its framing. */
 	NARU_ETOOBIG,

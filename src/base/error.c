@@ -10,7 +10,8 @@ static const struct {
 	const char *text;
 } errors[] = {
 	[NARU_ECUT - NARU_ECUT] = {"NARU_ECUT",
-                                   "the stream ended inside a message"},
+                                   "the stream was cut: it ended inside "
+                                   "a message, or without TLS's close_notify"},
 	[NARU_ETOOBIG -
 		NARU_ECUT] = {"NARU_ETOOBIG", "the message is over the limit"},
 	[NARU_EENDPOINT -

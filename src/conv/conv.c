@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "conv/datagram.h"
 #include "conv/opening.h"
+#include "naru/error.h"
 #include "naru/proxy.h"
 #include "net/addr.h"
 #include "net/tls.h"
@@ -160,10 +161,12 @@ static int end_gracefully(struct naru_conv *conv)
 	nr_input_end_view(conv);
 	if (atomic_load(&conv->broken))
 		return nr_output_pending(conv) ? -ECONNABORTED : 0;
-	/* A broken connection has nobody to be graceful to. */
+	/* A broken connection has nobody to be graceful to; one that was cut
+	 * under TLS may have: many a peer leaves out that it has finished. */
 	if (conv->out.err)
 		return conv->out.err;
-	if (conv->in.err && conv->in.err != -ENOMEM)
+	if (conv->in.err && conv->in.err != -ENOMEM &&
+	    conv->in.err != -NARU_ECUT)
 		return nr_output_pending(conv) ? conv->in.err
 		                               : lost(conv, conv->in.err);
 	/* A message of which the peer would get a part only: an orderly end

@@ -106,8 +106,11 @@ static int begin_splicing(struct relay *relay)
 	nr_mutex_lock(&relay->lock);
 	if (relay->splicing == 0)
 		err = a->ops->splicing(a, true);
-	if (err == 0 && relay->splicing == 0)
+	if (err == 0 && relay->splicing == 0) {
 		err = b->ops->splicing(b, true);
+		if (err < 0)
+			(void)a->ops->splicing(a, false);
+	}
 	if (err == 0)
 		relay->splicing++;
 	nr_mutex_unlock(&relay->lock);

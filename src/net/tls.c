@@ -335,6 +335,9 @@ static int tls_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 	}
 	nr_mutex_unlock(&tls->lock);
 	err = flush(link, io, until);
+	/* Who has gone is not told, and what it said before is received. */
+	if (err == -EPIPE || err == -ECONNRESET)
+		return 0;
 	return err < 0 ? err : nr_stream_link.finish(link, io, until);
 }
 

@@ -164,6 +164,26 @@ def test_small_talk_is_not_spliced(model):
     same(spliced(model, talk), 0, 'spliced bytes')
 
 
+@every_model
+def test_answer_outlives_what_its_server_no_longer_reads(model):
+    """The backend answers and goes; what the client says then resets it."""
+    backend = harness.listener()
+    relay = serve('-m', model, f'relay=127.0.0.1:{backend.getsockname()[1]}')
+    peer = relay.connect()
+    peer.send(b'question')
+    far = harness.Peer(backend.accept()[0])
+    same(far.read(8), b'question')
+    frozen = [relay.pid, *session_of(relay.process.pid)]
+    harness.freeze(*frozen)
+    peer.send(b'and more')
+    peer.finish()
+    far.send(b'answer')
+    far.close()
+    harness.thaw(*frozen)
+    same(peer.rest(), b'answer')
+    relay.is_well()
+
+
 def test_relay_to_nobody_is_told():
     gone = serve('127.0.0.1')
     gone.is_well()

@@ -758,6 +758,46 @@ def test_end_is_told_under_tls(model):
     server.is_well()
 
 
+@every_model
+def test_end_is_told_to_who_does_not_tell_his(model):
+    """ncat ends without a close_notify, and misses ours."""
+    need('ncat')
+    server = secure('-m', model)
+    for _ in range(3):
+        status, out, said = run('ncat', '--ssl', '127.0.0.1', server.port,
+                                data=b'hello\n')
+        same((status, out), (0, b'hello\n'), said)
+    server.is_well()
+
+
+def test_call_leaves_the_end_to_the_server():
+    """A server to whom close_notify is the end of everything."""
+    sock = listener()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certs()('server.pem'), certs()('server.key'))
+    told = []
+
+    def answer():
+        peer, _ = sock.accept()
+        peer = context.wrap_socket(peer, server_side=True)
+        peer.recv(100)
+        peer.sendall(b'all')
+        peer.settimeout(0.3)
+        try:
+            told.append(peer.recv(100))
+        except TimeoutError:
+            told.append(None)
+        peer.settimeout(harness.PATIENCE)
+        peer.unwrap()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    status, out, said = call(sock.getsockname()[1], '--no-shutdown',
+                             data=b'question')
+    thread.join()
+    same((status, out, told), (0, b'all', [None]), said)
+
+
 def test_answer_to_who_has_finished_ends_under_tls():
     server = secure()
     sock = connect(server)
@@ -798,7 +838,7 @@ def test_cut_stream_is_told_by_call():
     status, out, said = call(sock.getsockname()[1])
     thread.join()
     same((status, out), (1, b'a part'), said)
-    has(said, 'the stream ended inside a message')
+    has(said, "without TLS's close_notify")
 
 
 # STARTTLS.

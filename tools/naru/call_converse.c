@@ -120,14 +120,17 @@ static int send_piece(struct naru_conv *conv, struct sender *sender, size_t len)
 	return err;
 }
 
-/* The input has ended: sends its last line, and tells the peer. */
+/* The input has ended: sends its last line, and tells the peer, if it is to
+ * know. */
 static int send_end(struct naru_conv *conv, struct sender *sender)
 {
 	int err = 0;
 
 	if (nr_tool_input_end(&sender->input) > 0)
 		err = send_message(conv, sender);
-	return err < 0 ? err : naru_finish(conv);
+	if (err < 0)
+		return err;
+	return sender->call->unfinished ? naru_flush(conv) : naru_finish(conv);
 }
 
 static int send_input(struct naru_conv *conv, void *arg)

@@ -17,6 +17,7 @@ struct nr_tool_converse {
 	const char *endpoint; /* in full, for messages */
 	int64_t wait_ms; /* over UDP, for answers when the input has ended */
 	bool half_open;  /* send on after the peer's end */
+	bool unfinished; /* the peer is not told of the end of input */
 	bool framed;     /* a line is a message under the dial's framing, */
 	size_t limit;    /* of so many bytes at most */
 	bool hex;        /* lines are hex digits */

@@ -75,6 +75,9 @@ static void usage_options(FILE *out)
 	      "be ef\n"
 	      "      --crlf         send LF as CR LF\n"
 	      "      --half-open    go on sending after the peer's end\n"
+	      "      --no-shutdown  do not tell the peer of the end of input: "
+	      "it decides\n"
+	      "                     when all has been said\n"
 	      "      --wait TIME    over udp://, how long to wait for answers "
 	      "after the end of\n"
 	      "                     input; 1s\n"
@@ -115,6 +118,7 @@ enum {
 	OPTION_USER_TIMEOUT,
 	OPTION_FAST_OPEN,
 	OPTION_HALF_OPEN,
+	OPTION_NO_SHUTDOWN,
 	OPTION_PROXY,
 	OPTION_WAIT,
 	OPTION_FRAMING,
@@ -132,6 +136,7 @@ static const struct option long_options[] = {
 	{"user-timeout", required_argument, NULL, OPTION_USER_TIMEOUT},
 	{"fast-open", no_argument, NULL, OPTION_FAST_OPEN},
 	{"half-open", no_argument, NULL, OPTION_HALF_OPEN},
+	{"no-shutdown", no_argument, NULL, OPTION_NO_SHUTDOWN},
 	{"proxy-protocol", required_argument, NULL, OPTION_PROXY},
 	NR_TOOL_TLS_OPTIONS,
 	{"wait", required_argument, NULL, OPTION_WAIT},
@@ -234,6 +239,9 @@ static bool set_option(struct call *call, int c, char **argv)
 		return true;
 	case OPTION_HALF_OPEN:
 		call->converse.half_open = true;
+		return true;
+	case OPTION_NO_SHUTDOWN:
+		call->converse.unfinished = true;
 		return true;
 	case 'v':
 		call->verbosity++;
