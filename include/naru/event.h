@@ -63,7 +63,12 @@ enum naru_event_kind {
 	/* A fiber has computed for long without waiting: id, peer,
 	 * duration_ms, text (the place where it waits now, before which it
 	 * computed, as "program(function+0x1f)"; "?" where stacks are
-	 * smaller than 32 KiB). */
+	 * smaller than 32 KiB).
+	 * Or it computes still, and may never wait again: result is
+	 * -EINPROGRESS, id, duration_ms (until now), text (where a debugger
+	 * finds it, as "thread 1234 of process 1200"). Told once, by a thread
+	 * of Naru's own; when the fiber waits after all, the other one
+	 * comes. */
 	NARU_EVENT_STALL,
 	/* A fiber's stack is exhausted and the program is about to die of it:
 	 * id, peer, stack_size, stack_used (how far below the stack's upper
@@ -120,8 +125,9 @@ struct naru_event {
 /*
  * A report function. It is called by whichever strand the event happens in:
  * in a model of processes, BEGIN and END come from the process that holds the
- * conversation; in a model of threads, several threads may call at once. It
- * must not wait, and must not call Naru but for naru_addr_*(),
+ * conversation; in a model of threads, and under NARU_FIBER, several threads
+ * may call at once, of one conversation, too (NARU_EVENT_STALL). It must not
+ * wait, and must not call Naru but for naru_addr_*(),
  * naru_strerror(), naru_errname(), naru_now() and naru_server_stop().
  */
 typedef void naru_report(const struct naru_event *event, void *arg);

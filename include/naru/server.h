@@ -112,8 +112,9 @@ struct naru_options {
 	enum naru_io io;    /* of NARU_FIBER; NARU_IO_AUTO */
 	int64_t stall_ms;   /* of NARU_FIBER: a fiber that computes for longer
 	                       without waiting, which holds up all others of its
-	                       thread, is told of (NARU_EVENT_STALL); 100,
-	                       NARU_FOREVER for never */
+	                       thread, is told of (NARU_EVENT_STALL), while it
+	                       does and afterwards; 100, NARU_FOREVER for never
+	                     */
 	int isolate;        /* of NARU_FIBER: nonzero for processes in place of
 	                       threads, so that a crash of one costs only its
 	                       own conversations; no */

@@ -34,7 +34,8 @@ static int fiber_spawn(struct nr_strand *self, struct nr_strand **ret_strand,
 	const struct nr_fiber_start start = {.fn = spawned_main,
 	                                     .arg = &copy,
 	                                     .size = sizeof(copy),
-	                                     .joinable = true};
+	                                     .joinable = true,
+	                                     .tag = parent->fiber->tag};
 	struct nr_fiber *fiber;
 	int err = nr_fiber_start(parent->fiber->scheduler, &start, &fiber);
 

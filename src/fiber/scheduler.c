@@ -20,6 +20,7 @@
 #include "base/assert.h"
 #include "base/time.h"
 #include "fiber/fetch.h"
+#include "fiber/watchdog.h"
 #include "os/os_fault.h"
 #include "os/os_thread.h"
 #include "os/os_time.h"
@@ -33,9 +34,13 @@ struct nr_scheduler {
 	struct nr_fiber *first, *last; /* of those that are ready */
 	unsigned ready, budget;        /* to be run before the root is again */
 	struct nr_engine *engine;
+	struct nr_watch watch; /* since when whose fiber runs */
+	int64_t stall;
 	struct nr_timers timers;
-	int64_t stall, resumed; /* when the one that runs went on */
+	bool watched; /* by the watchdog, too */
 	const struct nr_fiber_watcher *watcher;
+	void *watcher_arg;
+	int64_t thread;         /* its number */
 	struct nr_fiber *ended; /* to be freed by the root */
 	struct nr_stacks stacks;
 	bool catching; /* overflows */
@@ -100,6 +105,8 @@ static void switch_away(struct nr_fiber *self)
 	if (next == self)
 		return;
 	nr_fiber_running = next;
+	if (next)
+		nr_watch_tag(&scheduler->watch, next->tag);
 	nr_context_switch(&self->context,
 	                  next ? &next->context : &scheduler->root);
 }
@@ -107,14 +114,16 @@ static void switch_away(struct nr_fiber *self)
 void nr_fiber_look(struct nr_fiber *self)
 {
 	struct nr_scheduler *scheduler = self->scheduler;
-	int64_t now;
+	int64_t now, since;
 
 	if (scheduler->stall == NR_NEVER)
 		return;
 	now = nr_now_coarse();
-	if (now - scheduler->resumed > scheduler->stall)
-		scheduler->watcher->stalled(self, now - scheduler->resumed);
-	scheduler->resumed = now;
+	since = atomic_load_explicit(&scheduler->watch.since,
+	                             memory_order_relaxed);
+	if (now - since > scheduler->stall)
+		scheduler->watcher->stalled(self, now - since);
+	nr_watch_since(&scheduler->watch, now);
 }
 
 /* Has the wheel go off for SELF by UNTIL. */
@@ -255,6 +264,7 @@ int nr_fiber_start(struct nr_scheduler *scheduler,
 	*fiber = (struct nr_fiber){.scheduler = scheduler,
 	                           .joinable = start->joinable,
 	                           .until = NR_NEVER,
+	                           .tag = start->tag,
 	                           .fn = start->fn,
 	                           .arg = (void *)(uintptr_t)start->arg,
 	                           .stack = stack};
@@ -424,20 +434,25 @@ static void read_mail(struct nr_scheduler *scheduler)
 static void run_ready(struct nr_scheduler *scheduler)
 {
 	scheduler->budget = scheduler->ready;
-	if (scheduler->budget > 0 && scheduler->stall != NR_NEVER)
-		scheduler->resumed = nr_now_coarse();
+	if (scheduler->budget > 0 && scheduler->stall != NR_NEVER) {
+		nr_watch_since(&scheduler->watch, nr_now_coarse());
+		nr_watchdog_look_out();
+	}
 	nr_thread_fibers_begin();
 	while (scheduler->budget > 0) {
 		struct nr_fiber *next = take_ready(scheduler);
 
 		scheduler->budget--;
 		nr_fiber_running = next;
+		nr_watch_tag(&scheduler->watch, next->tag);
 		nr_context_switch(&scheduler->root, &next->context);
 		if (scheduler->ended) {
 			free_fiber(scheduler->ended);
 			scheduler->ended = NULL;
 		}
 	}
+	/* What the thread does from here on is no fiber's stall. */
+	nr_watch_tag(&scheduler->watch, 0);
 	nr_thread_fibers_end();
 }
 
@@ -558,6 +573,25 @@ static void catch_overflow(struct nr_scheduler *scheduler)
 	scheduler->catching = nr_fault_watch(on_fault) == 0;
 }
 
+static void computes(struct nr_watch *watch, uint64_t tag, int64_t duration)
+{
+	struct nr_scheduler *scheduler =
+		nr_list_entry(watch, struct nr_scheduler, watch);
+
+	scheduler->watcher->computes(scheduler->watcher_arg, tag, duration,
+	                             scheduler->thread);
+}
+
+static void have_watched(struct nr_scheduler *scheduler)
+{
+	scheduler->thread = nr_thread_number();
+	scheduler->watch.asleep = &scheduler->asleep;
+	scheduler->watch.threshold = scheduler->stall;
+	scheduler->watch.computes = computes;
+	scheduler->watched = true;
+	nr_watchdog_add(&scheduler->watch);
+}
+
 int nr_scheduler_open(struct nr_scheduler **ret_scheduler,
                       const struct nr_scheduler_options *options)
 {
@@ -584,6 +618,7 @@ int nr_scheduler_open(struct nr_scheduler **ret_scheduler,
 	nr_timers_init(&scheduler->timers, scheduler->engine->now);
 	scheduler->stall = options->watcher ? options->stall : NR_NEVER;
 	scheduler->watcher = options->watcher;
+	scheduler->watcher_arg = options->watcher_arg;
 	if (options->watcher && options->catch_overflow)
 		catch_overflow(scheduler);
 	scheduler->trim_at = NR_NEVER;
@@ -591,6 +626,8 @@ int nr_scheduler_open(struct nr_scheduler **ret_scheduler,
 	nr_list_init(&scheduler->posts);
 	nr_list_init(&scheduler->called);
 	nr_mutex_init(&scheduler->lock);
+	if (scheduler->stall != NR_NEVER && scheduler->watcher->computes)
+		have_watched(scheduler);
 	*ret_scheduler = scheduler;
 	return 0;
 }
@@ -601,6 +638,8 @@ void nr_scheduler_close(struct nr_scheduler *scheduler)
 		return;
 	nr_assert(scheduler->count == 0 && !nr_fiber_running);
 	nr_assert(nr_list_empty(&scheduler->posts));
+	if (scheduler->watched)
+		nr_watchdog_remove(&scheduler->watch);
 	if (scheduler->catching)
 		nr_fault_ignore();
 	nr_fault_stack_free(scheduler->fault_stack);

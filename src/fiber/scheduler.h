@@ -48,6 +48,7 @@ struct nr_fiber {
 	int64_t until;       /* of its wait */
 	void *user;          /* the floor above's */
 	const void *hot;     /* what FN will use when it goes on, or null */
+	uint64_t tag;        /* whose it is, to the floor above; or 0 */
 	struct nr_io_fiber io;
 	struct nr_timer timer; /* not after UNTIL; see scheduler.c */
 
@@ -66,6 +67,13 @@ struct nr_fiber_watcher {
 	 * one that calls. */
 	void (*stalled)(struct nr_fiber *fiber, int64_t duration);
 
+	/* A fiber that was started with TAG computes on the thread of number
+	 * THREAD, for DURATION by now; ARG is the scheduler's. On a thread of
+	 * its own, while the fiber goes on: whether it is still there when this
+	 * is called nobody knows. Or null. */
+	void (*computes)(void *arg, uint64_t tag, int64_t duration,
+	                 int64_t thread);
+
 	/* FIBER, which runs, has touched its stack's guard, USED bytes below
 	 * the upper end. In a signal handler. */
 	void (*overflowed)(struct nr_fiber *fiber, size_t used);
@@ -79,6 +87,7 @@ struct nr_scheduler_options {
 	int64_t stall; /* nanoseconds; NR_NEVER for not watching */
 	bool measure;  /* how deep stacks are used */
 	const struct nr_fiber_watcher *watcher; /* or null */
+	void *watcher_arg;
 	bool catch_overflow; /* for the watcher: takes SIGSEGV */
 };
 
@@ -126,6 +135,7 @@ struct nr_fiber_start {
 	const void *arg; /* copied to the fiber's stack where SIZE is not 0 */
 	size_t size;
 	bool joinable;
+	uint64_t tag; /* 0: while it computes, it is not told of */
 };
 
 /* Starts a fiber, which runs when its turn comes. -ENOMEM, -EAGAIN where there

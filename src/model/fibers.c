@@ -2,6 +2,7 @@
 /* What the models have in common that run conversations in fibers: see
  * fibers.h. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@
 #include "model/fibers.h"
 #include "os/os_caller.h"
 #include "os/os_file.h"
+#include "os/os_process.h"
 
 /* Told by the fiber itself, in the moment in which it waits. */
 static void stalled(struct nr_fiber *fiber, int64_t duration)
@@ -26,6 +28,22 @@ static void stalled(struct nr_fiber *fiber, int64_t duration)
 	          &(struct naru_event){.kind = NARU_EVENT_STALL,
 	                               .id = conv->id,
 	                               .peer = &conv->peer,
+	                               .duration_ms = duration / NR_NS_PER_MS,
+	                               .text = where});
+}
+
+/* Told by the watchdog: what holds the conversation is not looked at. */
+static void computes(void *arg, uint64_t id, int64_t duration, int64_t thread)
+{
+	const struct nr_host *host = arg;
+	char where[64];
+
+	snprintf(where, sizeof(where), "thread %" PRId64 " of process %" PRId64,
+	         thread, (int64_t)nr_process_id());
+	nr_report(host->report,
+	          &(struct naru_event){.kind = NARU_EVENT_STALL,
+	                               .id = id,
+	                               .result = -EINPROGRESS,
 	                               .duration_ms = duration / NR_NS_PER_MS,
 	                               .text = where});
 }
@@ -48,6 +66,7 @@ static void overflowed(struct nr_fiber *fiber, size_t used)
 
 static const struct nr_fiber_watcher watcher = {
 	.stalled = stalled,
+	.computes = computes,
 	.overflowed = overflowed,
 };
 
@@ -64,6 +83,7 @@ static int open_with(struct nr_host *host, const struct nr_engine_ops *engine,
 		.stall = host->stall,
 		.measure = host->report->fn != NULL,
 		.watcher = host->report->fn ? &watcher : NULL,
+		.watcher_arg = host,
 		.catch_overflow = host->catch_overflow,
 	};
 
@@ -149,7 +169,8 @@ int nr_fibers_start(struct nr_fibers *fibers,
 	const struct conversing conversing = {fibers, *accepted};
 	const struct nr_fiber_start start = {.fn = conversing_main,
 	                                     .arg = &conversing,
-	                                     .size = sizeof(conversing)};
+	                                     .size = sizeof(conversing),
+	                                     .tag = accepted->id};
 	int err = nr_fiber_start(fibers->scheduler, &start, ret_fiber);
 
 	if (err == -ENOSPC)

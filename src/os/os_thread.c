@@ -89,6 +89,16 @@ void nr_thread_leave(struct nr_thread thread)
 	nr_assert(err == 0);
 }
 
+int64_t nr_thread_number(void)
+{
+	return gettid();
+}
+
+int nr_thread_on_fork(void (*fn)(void))
+{
+	return -pthread_atfork(NULL, NULL, fn);
+}
+
 int nr_thread_key_set(struct nr_thread_key *key, void *pointer)
 {
 	int err = pthread_mutex_lock(&key->lock);

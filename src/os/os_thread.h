@@ -25,6 +25,13 @@ void nr_thread_join(struct nr_thread thread);
 /* Leaves the thread to itself: what it held goes when it ends. */
 void nr_thread_leave(struct nr_thread thread);
 
+/* The number by which the system knows the thread that calls. */
+int64_t nr_thread_number(void);
+
+/* Has FN called in the child of each fork(2) from now on, where nothing else
+ * runs yet. -ENOMEM. */
+int nr_thread_on_fork(void (*fn)(void));
+
 /* Around what fibers the calling thread runs, for the thread sanitizer alone:
  * it has a signal handled by whom it interrupted, after that one's next call,
  * and a fiber may rest for long before it makes any. */

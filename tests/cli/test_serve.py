@@ -167,6 +167,30 @@ def test_stall_is_told_of_without_being_asked():
         assert 'computed' not in server.said(), server.said()
 
 
+def test_stall_is_told_of_while_it_lasts():
+    need('strace')
+    # For long: the machine may be busy, and is to tell of it meanwhile.
+    server = serve('127.0.0.1', under=[
+        'strace', '-f', '-q', '-o', '/dev/null', '-e', 'signal=none',
+        '-e', 'trace=sendto,sendmsg',
+        '-e', 'inject=sendto,sendmsg:delay_enter=4000000:when=1'])
+    peer = server.connect()
+    peer.send(b'slow')
+    told = server.says(
+        r'^naru: conversation 1 has computed for (\d+) ms and goes on without '
+        r'waiting, in thread (\d+) of process (\d+): the others of its thread '
+        r'have to wait$')
+    same(int(told[3]), server.pid, 'process')
+    assert told[2] in os.listdir(f'/proc/{server.pid}/task'), told[0]
+    same(peer.read(4), b'slow')
+    over = server.says(r'^naru: conversation 1 with .* computed for (\d{4}) ms '
+                       'without waiting, before ')
+    assert 100 <= int(told[1]) <= int(over[1]), (told[0], over[0])
+    assert told.start() < over.start(), server.said()
+    peer.close()
+    server.is_well()
+
+
 def test_overflow_of_a_stack_is_told_of():
     if is_sanitized():
         raise Skip('a sanitizer takes the signal, and other frames')

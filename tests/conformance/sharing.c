@@ -381,6 +381,67 @@ static void test_long_computing_is_not_told_where_not_wanted(void **state)
 	assert_int_equal(atomic_load(&shared->seen[NARU_EVENT_STALL]), 0);
 }
 
+#define COMPUTES_MS 200
+
+/* Whatever it is told, it computes on until step 1, which comes when somebody
+ * has said that it does. */
+static int talk_compute_until_told(struct naru_conv *conv, void *arg)
+{
+	int64_t limit = clock_ms() + WAIT_MS;
+	struct naru_msg msg;
+	int err;
+
+	(void)arg;
+	while ((err = naru_recv(conv, &msg)) > 0) {
+		while (strcmp(msg.data, "compute") == 0 &&
+		       atomic_load(&shared->step) < 1)
+			MUST(clock_ms() < limit, true);
+		MUST(naru_send(conv, msg.data, msg.len), 0);
+	}
+	return err;
+}
+
+static void test_computing_is_told_of_while_it_lasts(void **state)
+{
+	struct server *server =
+		server_start(talk_compute_until_told, NULL,
+	                     NARU_OPTIONS(.stall_ms = COMPUTES_MS,
+	                                  .workers = 2));
+	int busy = client_connect(server->endpoint[0]), other;
+	char text[sizeof(shared->computes_text)];
+	int thread, process, length = 0;
+
+	(void)state;
+	/* One on each thread, or process: the first is conversation 1. */
+	client_say(busy, "begun\n");
+	client_expect(busy, "begun\n");
+	other = client_connect(server->endpoint[0]);
+	client_say(other, "begun\n");
+	client_expect(other, "begun\n");
+	client_say(busy, "compute\n");
+	wait_until(atomic_load(&shared->computes_ms[1]) > 0);
+	assert_true(atomic_load(&shared->computes_ms[1]) >= COMPUTES_MS);
+	snprintf(text, sizeof(text), "%s", shared->computes_text);
+	assert_int_equal(sscanf(text, "thread %d of process %d%n", &thread,
+	                        &process, &length),
+	                 2);
+	assert_int_equal(length, strlen(text));
+	/* Which exists, as one may signal it. */
+	assert_int_equal(tgkill(process, thread, 0), 0);
+	for (int i = 0; i < 20; i++) {
+		client_say(other, "and others?\n");
+		client_expect(other, "and others?\n");
+	}
+	assert_false(client_hears(busy, 0));
+	set_step(1);
+	client_expect(busy, "compute\n");
+	wait_until(atomic_load(&shared->computed_ms[1]) >=
+	           atomic_load(&shared->computes_ms[1]));
+	close(busy);
+	close(other);
+	server_stop(server);
+}
+
 static const struct conformance_case cases[] = {
 	CASE_FOR(MODEL(NARU_FIBER), test_connections_are_spread_evenly),
 	CASE_FOR(MODELS_MANY, test_offload_parks_only_its_own),
@@ -394,5 +455,7 @@ static const struct conformance_case cases[] = {
 	CASE_FOR(MODEL(NARU_FIBER), test_long_computing_is_told),
 	CASE_FOR(MODEL(NARU_FIBER),
                  test_long_computing_is_not_told_where_not_wanted),
+	CASE_FOR(MODEL(NARU_FIBER) | MODEL_ISOLATED,
+                 test_computing_is_told_of_while_it_lasts),
 };
 const struct conformance_list sharing_list = LIST(cases);

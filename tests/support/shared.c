@@ -54,6 +54,33 @@ static void keep_text(char *to, size_t size, const char *text)
 	pthread_mutex_unlock(&lock);
 }
 
+/* The longest of each, for a busy machine makes stalls of its own. */
+static void raise(atomic_llong *most, long long to)
+{
+	long long was = atomic_load(most);
+
+	while (was < to && !atomic_compare_exchange_weak(most, &was, to))
+		;
+}
+
+static void report_over(const struct naru_event *event)
+{
+	atomic_store(&shared->stall_id, (long long)event->id);
+	atomic_store(&shared->stall_ms, event->duration_ms);
+	keep_text(shared->stall_text, sizeof(shared->stall_text), event->text);
+	if (event->id < SHARED_CONVERSATIONS)
+		raise(&shared->computed_ms[event->id], event->duration_ms);
+}
+
+static void report_computing(const struct naru_event *event)
+{
+	if (event->id == 1)
+		keep_text(shared->computes_text, sizeof(shared->computes_text),
+		          event->text);
+	if (event->id < SHARED_CONVERSATIONS)
+		raise(&shared->computes_ms[event->id], event->duration_ms);
+}
+
 void shared_report(const struct naru_event *event, void *arg)
 {
 	(void)arg;
@@ -72,10 +99,11 @@ void shared_report(const struct naru_event *event, void *arg)
 	} else if (event->kind == NARU_EVENT_PAUSE) {
 		atomic_store(&shared->pause_result, event->result);
 	} else if (event->kind == NARU_EVENT_STALL) {
-		atomic_store(&shared->stall_id, (long long)event->id);
-		atomic_store(&shared->stall_ms, event->duration_ms);
-		keep_text(shared->stall_text, sizeof(shared->stall_text),
-		          event->text);
+		if (event->result == -EINPROGRESS) {
+			report_computing(event);
+			return; /* it is counted when it is over */
+		}
+		report_over(event);
 	} else if (event->kind == NARU_EVENT_HANDSHAKE) {
 		atomic_store(&shared->handshake_result, event->result);
 		keep_text(shared->handshake_text,

@@ -32,8 +32,9 @@
 #define SANITIZER_THREADS 0
 #endif
 
-#define SHARED_EVENTS  32
-#define SHARED_SERVERS 4
+#define SHARED_EVENTS        32
+#define SHARED_SERVERS       4
+#define SHARED_CONVERSATIONS 4
 
 /* What the process of a server found at its end. */
 struct shared_server {
@@ -78,6 +79,12 @@ struct shared {
 	atomic_llong stall_id;
 	atomic_llong stall_ms;
 	char stall_text[256];
+	/* Of each of the first conversations, by its number: how long it was
+	 * said to compute while it did, and afterwards; and what was said of
+	 * number 1 while it did. */
+	atomic_llong computes_ms[SHARED_CONVERSATIONS];
+	atomic_llong computed_ms[SHARED_CONVERSATIONS];
+	char computes_text[256];
 	atomic_int handshake_result;
 	char handshake_text[256];
 

@@ -7,15 +7,18 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/time.h"
 #include "engines.h"
+#include "fiber/watchdog.h"
 #include "os/os_time.h"
 
 #define MANY  200
 #define STACK (64 * 1024)
 
 static struct nr_scheduler *scheduler;
+static bool over; /* ends a wait that is without a bound */
 static char order[MANY * 2 + 1];
 static unsigned order_len;
 static unsigned stalls;
@@ -34,7 +37,25 @@ static void count_stall(struct nr_fiber *fiber, int64_t duration)
 	stalled_for = duration;
 }
 
-static const struct nr_fiber_watcher watcher = {.stalled = count_stall};
+/* What the watchdog said, which is another thread. */
+static struct told {
+	_Atomic uint64_t tag;
+	_Atomic int64_t duration, thread;
+	atomic_uint times;
+} told;
+
+static void tell(void *arg, uint64_t tag, int64_t duration, int64_t thread)
+{
+	struct told *to = arg;
+
+	to->tag = tag;
+	to->duration = duration;
+	to->thread = thread;
+	to->times++;
+}
+
+static const struct nr_fiber_watcher watcher = {.stalled = count_stall,
+                                                .computes = tell};
 
 static int open_scheduler(void **state, const struct nr_engine_ops *engine)
 {
@@ -44,11 +65,13 @@ static int open_scheduler(void **state, const struct nr_engine_ops *engine)
 		.max = MANY,
 		.stall = 50 * NR_NS_PER_MS,
 		.watcher = &watcher,
+		.watcher_arg = &told,
 	};
 
 	(void)state;
 	order_len = 0;
 	stalls = 0;
+	told.times = 0;
 	for (size_t i = 0; i < sizeof(order); i++)
 		order[i] = '\0';
 	return nr_scheduler_open(&scheduler, &options);
@@ -368,14 +391,125 @@ static void test_only_long_computing_is_a_stall(void **state)
 	fail_msg("%u stalls", stalls);
 }
 
+#define TAG 4711
+
+static void compute_until_told(void *arg)
+{
+	int64_t until = nr_now() + 20 * NR_NS_PER_S, told_for;
+
+	(void)arg;
+	while (told.times == 0 && nr_now() < until)
+		;
+	assert_int_equal(told.times, 1);
+	assert_int_equal(told.tag, TAG);
+	assert_int_equal(told.thread, gettid());
+	told_for = told.duration;
+	assert_true(told_for > 50 * NR_NS_PER_MS);
+	/* What is told when it waits comes then. */
+	assert_int_equal(stalls, 0);
+	(void)nr_fiber_park(nr_fiber_self(), nr_now() + 1);
+	assert_int_equal(stalls, 1);
+	assert_true(stalled_for >= told_for);
+	note('c');
+}
+
+static void start_tagged(void (*fn)(void *arg))
+{
+	const struct nr_fiber_start how = {.fn = fn, .tag = TAG};
+	struct nr_fiber *fiber;
+
+	assert_int_equal(nr_fiber_start(scheduler, &how, &fiber), 0);
+}
+
+static void test_computing_is_told_of_before_its_end(void **state)
+{
+	int64_t until = nr_now() + 20 * NR_NS_PER_S;
+
+	(void)state;
+	start_tagged(compute_until_told);
+	run_all();
+	/* And where the watchdog has come to rest. */
+	while (!nr_watchdog_rests && nr_now() < until)
+		assert_int_equal(nr_scheduler_turn(scheduler,
+		                                   nr_now() +
+		                                           100 * NR_NS_PER_MS),
+		                 0);
+	assert_true(nr_watchdog_rests);
+	told.times = stalls = 0;
+	start_tagged(compute_until_told);
+	run_all();
+	assert_string_equal(order, "cc");
+}
+
+/* Another scheduler, at which the watchdog looks in the same go. */
+static struct nr_watch beside;
+static _Atomic bool beside_asleep;
+static atomic_uint looks;
+
+static void count_look(struct nr_watch *watch, uint64_t tag, int64_t duration)
+{
+	(void)tag;
+	(void)duration;
+	nr_watch_since(watch, nr_now());
+	looks++;
+}
+
+static void note_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void outlast_looks(struct nr_post *post)
+{
+	int64_t until = nr_now() + 20 * NR_NS_PER_S;
+
+	(void)post;
+	looks = 0;
+	while (looks < 2 && nr_now() < until)
+		;
+	assert_true(looks >= 2);
+	over = true;
+}
+
+static void post_behind_fiber(void)
+{
+	static struct nr_post post = {.fn = outlast_looks};
+
+	over = false;
+	told.times = 0;
+	nr_list_init(&post.node);
+	start_tagged(note_nothing);
+	nr_scheduler_post(scheduler, &post);
+	while (!over)
+		assert_int_equal(nr_scheduler_turn(scheduler, NR_NEVER), 0);
+	run_all();
+}
+
+/* What the scheduler itself is busy with is no fiber's stall. */
+static void test_post_is_not_told_of(void **state)
+{
+	(void)state;
+	beside = (struct nr_watch){.asleep = &beside_asleep,
+	                           .threshold = 60 * NR_NS_PER_MS,
+	                           .computes = count_look};
+	nr_watch_since(&beside, nr_now());
+	nr_watch_tag(&beside, 1);
+	nr_watchdog_add(&beside);
+	/* On a busy machine the fiber may take long, but not each time. */
+	for (int tries = 0; tries < 20; tries++) {
+		post_behind_fiber();
+		if (told.times == 0)
+			break;
+	}
+	nr_watchdog_remove(&beside);
+	assert_int_equal(told.times, 0);
+}
+
 /* What other threads say. */
 
 #define WAKES 20000
 
 static _Atomic unsigned pings, pongs;
-
-/* Ends the last wait, which is without a bound. */
-static bool over;
 
 static void be_over(struct nr_post *post)
 {
@@ -533,6 +667,8 @@ int main(void)
 		BOTH(test_more_fibers_than_allowed_are_refused),
 		BOTH(test_passing_lets_the_others_run),
 		BOTH(test_only_long_computing_is_a_stall),
+		BOTH(test_computing_is_told_of_before_its_end),
+		BOTH(test_post_is_not_told_of),
 		BOTH(test_no_wake_from_another_thread_is_lost),
 		BOTH(test_another_thread_cancels),
 		BOTH(test_posts_arrive_once_and_in_order),

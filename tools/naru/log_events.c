@@ -230,6 +230,16 @@ static void show_stall(const struct nr_tool_log *log,
 {
 	char peer[NARU_ADDR_TEXT];
 
+	/* Nobody can ask whoever computes with whom. */
+	if (event->result == -EINPROGRESS) {
+		nr_tool_log(log, NR_TOOL_LOG_ERROR,
+		            "conversation %" PRIu64 " has computed for %" PRId64
+		            " ms and goes on without waiting, in %s: the "
+		            "others of its thread have to wait",
+		            event->id, event->duration_ms,
+		            event->text ? event->text : "?");
+		return;
+	}
 	nr_tool_log(log, NR_TOOL_LOG_ERROR,
 	            "conversation %" PRIu64 " with %s computed for %" PRId64
 	            " ms without waiting, before %s: the others of its thread "
