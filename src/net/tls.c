@@ -307,20 +307,31 @@ static ssize_t tls_send(struct nr_link *link, struct nr_io *io,
 static int tls_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 {
 	struct nr_tls_state *tls = state_of(link);
-	int err;
+	int result, err, said = 0;
+	char why[NR_TLS_WHY];
 
 	nr_mutex_lock(&tls->lock);
 	if (!tls->finished && (!tls->read_err || tls->read_err == -NARU_ECUT)) {
 		ERR_clear_error();
 		/* It says that we are done, and does not wait for the peer to
 		 * say so too: what it has to say is received until then. */
-		(void)SSL_shutdown(tls->ssl);
+		result = SSL_shutdown(tls->ssl);
+		if (result < 0)
+			said = tls->wire.err
+			               ? tls->wire.err
+			               : failure(tls, result, why, sizeof(why));
 		ERR_clear_error();
 		tls->finished = true;
 	}
 	nr_mutex_unlock(&tls->lock);
 	err = flush(link, io, until);
-	return err < 0 ? err : nr_stream_link.finish(link, io, until);
+	if (err == 0)
+		err = nr_stream_link.finish(link, io, until);
+	/* Where it could not be said, the peer takes this for a cut; but one
+	 * that is gone takes it for nothing. */
+	if (said == -EAGAIN || said == -EPIPE || said == -ECONNRESET)
+		said = 0;
+	return said < 0 ? -NARU_ETLS : err;
 }
 
 static void tls_abort(struct nr_link *link)
