@@ -190,8 +190,10 @@ static int end_gracefully(struct naru_conv *conv)
 	if (conv->in.ended && !nr_tls_is(&conv->link))
 		return 0;
 	err = nr_output_finish(conv);
+	/* Whose end could not be said has a peer that takes it for a cut,
+	 * whatever has arrived. */
 	if (err < 0)
-		return lost(conv, err);
+		return err == -NARU_ETLS ? err : lost(conv, err);
 	return linger(conv);
 }
 

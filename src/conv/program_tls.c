@@ -36,11 +36,15 @@ static int carry_to_program(struct naru_conv *conv, void *arg)
 			if (sent > 0)
 				nr_input_take(conv, (size_t)sent);
 		}
-		/* The program reads no more, which is its own affair. */
 		if (sent < 0)
-			return 0;
+			break;
 	}
-	(void)nr_socket_finish(carriage->ours);
+	/* It hears the end whatever the reason: else it would wait for ever. */
+	if (nr_socket_finish(carriage->ours) < 0)
+		nr_socket_abort(carriage->ours);
+	/* A program that reads no more does as it likes. */
+	if (sent < 0)
+		return sent == -EPIPE || sent == -ECONNRESET ? 0 : (int)sent;
 	return (int)got;
 }
 
@@ -57,8 +61,12 @@ static int carry_from_program(struct naru_conv *conv, void *arg)
 
 		got = io->ops->recv(io, handle_of(carriage), &span, false,
 		                    NR_NEVER);
-		if (got <= 0)
-			return (int)got;
+		if (got == 0)
+			return 0;
+		if (got < 0) {
+			err = (int)got;
+			break;
+		}
 		err = naru_write(conv, span.data, (size_t)got);
 		io->ops->give_back(io, span.data);
 		if (err == 0)
@@ -117,7 +125,8 @@ int nr_carriage_end(struct nr_carriage *carriage, int err)
 
 	/* An end for us, also where a process that the program left behind
 	 * still has it open. */
-	(void)nr_socket_finish(carriage->theirs);
+	if (nr_socket_finish(carriage->theirs) < 0)
+		nr_socket_abort(carriage->theirs);
 	if (err == 0)
 		err = self->ops->wait(
 			self, carriage->from->strand,
@@ -129,7 +138,7 @@ int nr_carriage_end(struct nr_carriage *carriage, int err)
 	nr_companion_cancel(carriage->to);
 	heard = nr_companion_join(carriage->to);
 	/* What the program took for an end was none. */
-	if (result == 0 && heard == -NARU_ECUT)
+	if (result == 0 && heard < 0 && heard != -ECANCELED)
 		result = heard;
 	atomic_store(&conv->timeouts[NARU_TIMEOUT_WRITE],
 	             carriage->write_timeout);

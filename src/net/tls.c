@@ -319,26 +319,42 @@ static ssize_t tls_send(struct nr_link *link, struct nr_io *io,
 	return err < 0 ? err : sealed;
 }
 
+static bool is_gone(int err)
+{
+	return err == -EPIPE || err == -ECONNRESET;
+}
+
 static int tls_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 {
 	struct nr_tls_state *tls = state_of(link);
-	int err;
+	int result, err, said = 0;
+	char why[NR_TLS_WHY];
 
 	nr_mutex_lock(&tls->lock);
 	if (!tls->finished && (!tls->read_err || tls->read_err == -NARU_ECUT)) {
 		ERR_clear_error();
 		/* It says that we are done, and does not wait for the peer to
 		 * say so too: what it has to say is received until then. */
-		(void)SSL_shutdown(tls->ssl);
+		result = SSL_shutdown(tls->ssl);
+		if (result < 0)
+			said = tls->wire.err
+			               ? tls->wire.err
+			               : failure(tls, result, why, sizeof(why));
 		ERR_clear_error();
 		tls->finished = true;
 	}
 	nr_mutex_unlock(&tls->lock);
 	err = flush(link, io, until);
 	/* Who has gone is not told, and what it said before is received. */
-	if (err == -EPIPE || err == -ECONNRESET)
-		return 0;
-	return err < 0 ? err : nr_stream_link.finish(link, io, until);
+	if (is_gone(err))
+		err = 0;
+	if (err == 0)
+		err = nr_stream_link.finish(link, io, until);
+	/* Where it could not be said, the peer takes this for a cut; but one
+	 * that is gone takes it for nothing. */
+	if (said == -EAGAIN || is_gone(said))
+		said = 0;
+	return said < 0 ? -NARU_ETLS : err;
 }
 
 static void tls_abort(struct nr_link *link)

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/time.h"
 #include "naru/error.h"
 #include "os/os_memory.h"
+#include "os/os_time.h"
 
 /* How many of dials' are kept. */
 #define KEPT_MAX 16
@@ -31,6 +33,7 @@ static int report_wrong(const struct nr_report *report, const char *text,
 static void free_tls(struct nr_tls *tls)
 {
 	nr_tls_set_release(tls->current);
+	nr_tls_tickets_free(tls->tickets);
 	if (tls->wanted)
 		nr_memory_release(tls->wanted, sizeof(*tls->wanted));
 	nr_mutex_fini(&tls->reading);
@@ -65,12 +68,9 @@ static int make(const struct naru_tls *options, const struct nr_report *report,
 static int read_files(struct nr_tls *tls, const struct nr_report *report,
                       struct nr_tls_set **ret_set)
 {
-	struct nr_tls_set *former = tls->current ? nr_tls_current(tls) : NULL;
 	struct nr_tls_wrong wrong;
-	int err = nr_tls_set_read(&tls->config, tls->server, former, ret_set,
-	                          &wrong);
+	int err = nr_tls_set_read(&tls->config, tls->tickets, ret_set, &wrong);
 
-	nr_tls_set_release(former);
 	return err < 0 ? report_wrong(report, wrong.text, err) : 0;
 }
 
@@ -103,8 +103,10 @@ int nr_tls_new_server(const struct naru_tls *options,
 		err = nr_memory_share(sizeof(*tls->wanted), &shared);
 	if (err == 0) {
 		tls->wanted = shared;
-		err = read_files(tls, report, &tls->current);
+		err = nr_tls_tickets_new(&tls->tickets);
 	}
+	if (err == 0)
+		err = read_files(tls, report, &tls->current);
 	if (err < 0) {
 		free_tls(tls);
 		return err;
@@ -142,6 +144,11 @@ bool nr_tls_is_stale(const struct nr_tls *tls)
 		return !atomic_load_explicit(&tls->read, memory_order_acquire);
 	return atomic_load_explicit(tls->wanted, memory_order_relaxed) !=
 	       atomic_load_explicit(&tls->read, memory_order_relaxed);
+}
+
+int64_t nr_tls_tend(struct nr_tls *tls)
+{
+	return nr_time_add(nr_now(), nr_tls_tickets_tend(tls->tickets));
 }
 
 void nr_tls_before_fork(struct nr_tls *tls)

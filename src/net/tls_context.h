@@ -23,6 +23,7 @@ struct nr_tls {
 	struct nr_tls_set *current;
 	/* Of a server: */
 	struct nr_report report;
+	struct nr_tls_tickets *tickets;
 	struct nr_mutex reading; /* one strand reads the files */
 	atomic_uint *wanted;     /* shared by its processes: how often the files
 	                            were to be read anew */
@@ -66,6 +67,10 @@ bool nr_tls_is_stale(const struct nr_tls *tls);
  * has given up its privileges, is told to REPORT, and a server goes on with
  * what it has. Blocks. 0, or why there is nothing to go on with. */
 int nr_tls_refresh(struct nr_tls *tls, const struct nr_report *report);
+
+/* Forgets which keys tickets had in former times. Returns when to do so again,
+ * at the latest (base/time.h). Of a server. */
+int64_t nr_tls_tend(struct nr_tls *tls);
 
 /* Around fork(2), in both processes: a child shall not inherit a lock that
  * another thread of its parent's holds. TLS may be null. */

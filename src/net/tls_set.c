@@ -262,20 +262,6 @@ static int set_session_context(struct reading *reading, SSL_CTX *context,
 	return ok ? 0 : -ENOMEM;
 }
 
-/* The keys that tickets are encrypted with, of the set that this one takes the
- * place of: they are made at random only once for a server, before it forks. */
-static void take_over_tickets(SSL_CTX *context, const struct nr_tls_set *former)
-{
-	unsigned char keys[256];
-	long len = SSL_CTX_get_tlsext_ticket_keys(former->contexts[0], NULL, 0);
-
-	if (len <= 0 || len > (long)sizeof(keys) ||
-	    SSL_CTX_get_tlsext_ticket_keys(former->contexts[0], keys, len) != 1)
-		return;
-	(void)SSL_CTX_set_tlsext_ticket_keys(context, keys, len);
-	OPENSSL_cleanse(keys, sizeof(keys));
-}
-
 /* A session does not outlive the certificate of the client that it began
  * with. */
 static SSL_TICKET_RETURN judge_ticket(SSL *ssl, SSL_SESSION *session,
@@ -304,6 +290,7 @@ static int set_server(struct reading *reading, SSL_CTX *context, unsigned which)
 
 	(void)SSL_CTX_set_dh_auto(context, 1);
 	SSL_CTX_set_client_hello_cb(context, choose_certificate, set);
+	nr_tls_tickets_offer(set->tickets, context);
 	(void)SSL_CTX_set_session_ticket_cb(context, NULL, judge_ticket, NULL);
 	(void)SSL_CTX_set_tlsext_servername_callback(context, take_name);
 	SSL_CTX_sess_set_cache_size(context, SESSIONS_KEPT);
@@ -372,7 +359,7 @@ static int add_context(struct reading *reading,
 	return err;
 }
 
-static int read_all(struct reading *reading, const struct nr_tls_set *former)
+static int read_all(struct reading *reading)
 {
 	const struct naru_tls *options = reading->options;
 	struct nr_tls_set *set = reading->set;
@@ -392,14 +379,12 @@ static int read_all(struct reading *reading, const struct nr_tls_set *former)
 		err = add_context(reading, &options->certificate);
 	for (unsigned i = 0; err == 0 && i < options->other_count; i++)
 		err = add_context(reading, &options->others[i]);
-	if (err == 0 && former && set->server)
-		take_over_tickets(set->contexts[0], former);
 	return err;
 }
 
-int nr_tls_set_read(const struct nr_tls_config *config, bool server,
-                    const struct nr_tls_set *former,
-                    struct nr_tls_set **ret_set, struct nr_tls_wrong *ret_wrong)
+int nr_tls_set_read(const struct nr_tls_config *config,
+                    struct nr_tls_tickets *tickets, struct nr_tls_set **ret_set,
+                    struct nr_tls_wrong *ret_wrong)
 {
 	struct nr_tls_set *set = calloc(1, sizeof(*set));
 	struct reading reading = {.set = set,
@@ -412,8 +397,9 @@ int nr_tls_set_read(const struct nr_tls_config *config, bool server,
 		return -ENOMEM;
 	set->refs = 1;
 	set->config = config;
-	set->server = server;
-	err = read_all(&reading, former);
+	set->server = tickets != NULL;
+	set->tickets = tickets;
+	err = read_all(&reading);
 	X509_STORE_free(reading.store);
 	ERR_clear_error();
 	if (err < 0) {

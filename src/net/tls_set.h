@@ -14,6 +14,7 @@
 
 #include "net/tls_config.h"
 #include "net/tls_sessions.h"
+#include "net/tls_tickets.h"
 
 struct nr_tls_set {
 	atomic_uint refs;
@@ -21,6 +22,7 @@ struct nr_tls_set {
 	bool server;
 	SSL_CTX **contexts; /* one for each certificate, or one */
 	unsigned count;
+	struct nr_tls_tickets *tickets;   /* of a server; outlives it */
 	struct nr_tls_sessions *sessions; /* of a client */
 };
 
@@ -30,14 +32,13 @@ struct nr_tls_wrong {
 };
 
 /*
- * Reads the files that CONFIG names, which blocks. FORMER, which may be null,
- * is the set that it takes the place of: its sessions may go on where the same
- * is asked of clients. -ENOENT and the like, or -NARU_ETLS for a file that does
- * not hold what it should, and in RET_WRONG which.
+ * Reads the files that CONFIG names, which blocks. TICKETS are a server's, the
+ * same for all its sets: sessions that began with another go on where the same
+ * is asked of clients. Null for a client. -ENOENT and the like, or -NARU_ETLS
+ * for a file that does not hold what it should, and in RET_WRONG which.
  */
-int nr_tls_set_read(const struct nr_tls_config *config, bool server,
-                    const struct nr_tls_set *former,
-                    struct nr_tls_set **ret_set,
+int nr_tls_set_read(const struct nr_tls_config *config,
+                    struct nr_tls_tickets *tickets, struct nr_tls_set **ret_set,
                     struct nr_tls_wrong *ret_wrong);
 
 struct nr_tls_set *nr_tls_set_hold(struct nr_tls_set *set);

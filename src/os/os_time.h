@@ -7,6 +7,10 @@
 /* The time now, as base/time.h counts it. Safe in a signal handler. */
 int64_t nr_now(void);
 
+/* The time since the machine was started, in nanoseconds: it goes on while the
+ * machine is suspended, which nr_now() does not. */
+int64_t nr_now_boot(void);
+
 /* A cheaper time, of the system's last tick: behind by some milliseconds at the
  * most (clock_getres(2), CLOCK_MONOTONIC_COARSE). */
 int64_t nr_now_coarse(void);

@@ -213,6 +213,7 @@ int naru_server_endpoint(struct naru_server *server, unsigned index, char *buf,
 /* Waits until something happens or UNTIL has come. */
 static int turn(struct naru_server *server, int64_t until)
 {
+	until = nr_time_min(until, nr_server_tend_tls(server));
 	return server->ops->turn ? server->ops->turn(server->model, until)
 	                         : nr_loop_turn(&server->loop, until);
 }

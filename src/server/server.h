@@ -102,6 +102,10 @@ bool nr_server_expects_headers_over_ip(const struct naru_server *server);
 int nr_server_open_tls(struct naru_server *server);
 void nr_server_close_tls(struct naru_server *server);
 
+/* What is to be done for it before the server waits; returns until when it may.
+ */
+int64_t nr_server_tend_tls(struct naru_server *server);
+
 /* listeners.c */
 int nr_listeners_add(struct naru_server *server, const char *endpoint,
                      naru_talk *talk, void *arg);

@@ -2,6 +2,7 @@
 /* A server's certificates: read when it is made, and read anew. */
 #include <errno.h>
 
+#include "base/time.h"
 #include "naru/tls.h"
 #include "net/tls_context.h"
 #include "server/server.h"
@@ -40,6 +41,13 @@ void nr_server_close_tls(struct naru_server *server)
 {
 	nr_file_close(server->reload.fd);
 	nr_tls_release(server->settings.tls);
+}
+
+int64_t nr_server_tend_tls(struct naru_server *server)
+{
+	struct nr_tls *tls = server->settings.tls;
+
+	return tls ? nr_tls_tend(tls) : NR_NEVER;
 }
 
 int naru_server_reload_tls(struct naru_server *server)

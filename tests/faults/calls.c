@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <pthread.h>
 #include <spawn.h>
@@ -32,7 +33,7 @@
 
 struct faults *faults;
 bool faults_inside;
-atomic_long faults_live;
+atomic_long faults_live, faults_crypto_live;
 
 static bool is_forked;
 static bool is_settled; /* has given up what was its parent's alone */
@@ -96,7 +97,8 @@ static bool is_wanted(enum fault_call call, int number)
 	const struct fault_plan *plan = &faults->plan;
 
 	if (plan->mode == FAULT_ONCE)
-		return number == plan->at;
+		return number == plan->at &&
+		       (call == CALL_crypto) == (plan->call == CALL_crypto);
 	if (plan->mode != FAULT_WINDOW || plan->call != call ||
 	    !atomic_load(&faults->armed) || faults_over())
 		return false;
@@ -114,7 +116,9 @@ int faults_strike(enum fault_call call)
 		is_settled = true;
 		live_at_first = atomic_load(&faults_live);
 	}
-	number = atomic_fetch_add(&faults->calls, 1) + 1;
+	number = 1 + atomic_fetch_add(call == CALL_crypto ? &faults->crypto
+	                                                  : &faults->calls,
+	                              1);
 	if (!is_wanted(call, number))
 		return 0;
 	error = nth_error(call, faults->plan.variant);
@@ -535,6 +539,45 @@ void __wrap_free(void *piece)
 	if (piece)
 		atomic_fetch_sub(&faults_live, 1);
 	__real_free(piece);
+}
+
+static void *crypto_malloc(size_t size, const char *file, int line)
+{
+	void *piece =
+		size == 0 || fails(CALL_crypto) ? NULL : __real_malloc(size);
+
+	(void)file;
+	(void)line;
+	if (piece)
+		atomic_fetch_add(&faults_crypto_live, 1);
+	return piece;
+}
+
+static void crypto_free(void *piece, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	if (piece)
+		atomic_fetch_sub(&faults_crypto_live, 1);
+	__real_free(piece);
+}
+
+static void *crypto_realloc(void *piece, size_t size, const char *file,
+                            int line)
+{
+	if (!piece)
+		return crypto_malloc(size, file, line);
+	if (size > 0)
+		return fails(CALL_crypto) ? NULL : __real_realloc(piece, size);
+	crypto_free(piece, file, line);
+	return NULL;
+}
+
+void faults_take_crypto(void)
+{
+	if (CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc,
+	                             crypto_free) != 1)
+		abort();
 }
 
 void *__real_mmap64(void *at, size_t size, int how, int flags, int fd,

@@ -20,12 +20,14 @@
 /*
  * The calls, and what each may fail with. "ppoll" and the like keep the names
  * that the compiler gives them where files may be large. "uring_poll" and the
- * like are no calls but operations that a ring is told of.
+ * like are no calls but operations that a ring is told of; "crypto" is memory
+ * that OpenSSL asks for.
  */
 #define FAULT_CALLS(X)                                                         \
 	X(accept4, ECONNABORTED, EMFILE, ENOMEM, EINTR, EAGAIN)                \
 	X(bind, EADDRINUSE, EACCES)                                            \
 	X(calloc, ENOMEM)                                                      \
+	X(crypto, ENOMEM)                                                      \
 	X(connect, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, EINTR)               \
 	X(dup3, EBUSY, EINTR)                                                  \
 	X(epoll_create1, EMFILE, ENOMEM)                                       \
@@ -98,7 +100,8 @@ extern const struct fault_kind fault_kinds[CALL_COUNT];
 
 enum fault_mode {
 	FAULT_NONE,
-	/* Call number AT of all fails, with its error number VARIANT. */
+	/* Call number AT of all fails, with its error number VARIANT; or
+	 * OpenSSL's allocation number AT, where CALL is that. */
 	FAULT_ONCE,
 	/* From when it is armed on, calls of CALL fail: many of them, or for
 	 * a while, whichever is over first. */
@@ -117,7 +120,8 @@ struct fault_plan {
 struct faults {
 	struct fault_plan plan;
 	atomic_bool armed;
-	atomic_int calls;      /* of all */
+	atomic_int calls;      /* of all but OpenSSL's */
+	atomic_int crypto;     /* OpenSSL's */
 	atomic_int fired;      /* how often a call was made to fail */
 	atomic_int fired_call; /* the first of them */
 	atomic_int fired_error;
@@ -136,6 +140,12 @@ extern bool faults_inside;
 /* Pieces of memory that are allocated or mapped and not given back, in this
  * process. */
 extern atomic_long faults_live;
+
+/* The same of OpenSSL's. */
+extern atomic_long faults_crypto_live;
+
+/* Has OpenSSL's memory count and fail. No process may have used it. */
+void faults_take_crypto(void);
 
 /* Counts one call of CALL. 0, or what it has to fail with. */
 int faults_strike(enum fault_call call);

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bridge.h"
 #include "scenario.h"
 
 static void note_wrong(struct client *client, const char *what)
@@ -50,7 +51,7 @@ static int connect_tcp(void)
 		close(fd);
 		return -1;
 	}
-	return fd;
+	return scenario_tls ? bridge_over(fd, false, false) : fd;
 }
 
 static int connect_local(void)

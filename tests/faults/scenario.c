@@ -3,14 +3,18 @@
 #include "scenario.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bridge.h"
+
 #define DRAIN_MS 5000
 
 struct scenario *scenario;
+bool scenario_tls;
 
 static struct naru_server *server;
 
@@ -206,15 +210,18 @@ static void on_signal(int number)
 
 static int prepare(enum naru_model model, enum naru_io io)
 {
-	int err = naru_server_new(&server,
-	                          NARU_OPTIONS(.model = model, .io = io,
-	                                       .workers = 2, .report = report,
-	                                       .proxy = NARU_PROXY_ALLOWED,
-	                                       .proxy_from = "unix"));
+	int err = naru_server_new(
+		&server, NARU_OPTIONS(.model = model, .io = io, .workers = 2,
+	                              .report = report,
+	                              .tls = scenario_tls ? bridge_tls() : NULL,
+	                              .proxy = NARU_PROXY_ALLOWED,
+	                              .proxy_from = "unix"));
 
 	if (err == 0)
-		err = naru_server_listen(server, "tcp://127.0.0.1:0", talk,
-		                         NULL);
+		err = naru_server_listen(server,
+		                         scenario_tls ? "tls://127.0.0.1:0"
+		                                      : "tcp://127.0.0.1:0",
+		                         talk, NULL);
 	if (err == 0)
 		err = naru_server_listen(server, scenario->local, talk, NULL);
 	if (err == 0)
@@ -242,6 +249,8 @@ _Noreturn void scenario_serve(enum naru_model model, enum naru_io io)
 	faults_inside = true;
 	err = prepare(model, io);
 	if (err == 0) {
+		atomic_store(&scenario->crypto_ready,
+		             atomic_load(&faults->crypto));
 		atomic_store(&scenario->state, READY);
 		err = naru_server_run(server);
 		atomic_store(&scenario->result, err);
@@ -256,6 +265,10 @@ _Noreturn void scenario_serve(enum naru_model model, enum naru_io io)
 	faults_inside = false;
 	faults_settle(0);
 	atomic_store(&scenario->live, atomic_load(&faults_live));
+	/* What it keeps for its next use is none that was lost. */
+	if (scenario_tls)
+		OPENSSL_cleanup();
+	atomic_store(&scenario->crypto_live, atomic_load(&faults_crypto_live));
 	atomic_store(&scenario->descriptors, count_descriptors() - before);
 	if (waitpid(-1, NULL, WNOHANG) != -1 || errno != ECHILD)
 		atomic_store(&scenario->children, 1);

@@ -33,10 +33,15 @@ struct scenario {
 
 	/* What the server had not given back at its end. */
 	atomic_int descriptors, children;
-	atomic_long live;
+	atomic_long live, crypto_live;
+
+	atomic_int crypto_ready; /* what OpenSSL had asked for when READY */
 };
 
 extern struct scenario *scenario;
+
+/* Whether its endpoint of TCP is one of TLS. */
+extern bool scenario_tls;
 
 /* The server's side, in a process of its own. */
 _Noreturn void scenario_serve(enum naru_model model, enum naru_io io);

@@ -31,7 +31,7 @@ const struct naru_tls *bridge_tls(void)
 
 	tls = (struct naru_tls){.size = sizeof(tls),
 	                        .certificate = {certificate, key}};
-	return contexts[0] ? &tls : NULL;
+	return certificate[0] ? &tls : NULL;
 }
 
 static void must(bool ok, const char *what)
@@ -81,17 +81,20 @@ static void make_certificate(void)
 	EVP_PKEY_free(pair);
 }
 
-void bridge_open(void)
+static void make_folder(void)
 {
-	int i;
-
 	snprintf(dir, sizeof(dir), "/tmp/naru-tls-XXXXXX");
 	must(mkdtemp(dir), dir);
 	snprintf(certificate, sizeof(certificate), "%s/cert.pem", dir);
 	snprintf(key, sizeof(key), "%s/key.pem", dir);
-	make_certificate();
 	/* Where OpenSSL finds the system's. */
 	setenv("SSL_CERT_FILE", certificate, 1);
+}
+
+static void make_contexts(void)
+{
+	int i;
+
 	contexts[0] = SSL_CTX_new(TLS_client_method());
 	contexts[1] = SSL_CTX_new(TLS_server_method());
 	must(contexts[0] && contexts[1], "SSL_CTX_new");
@@ -106,9 +109,31 @@ void bridge_open(void)
 	     key);
 }
 
+void bridge_open(void)
+{
+	make_folder();
+	make_certificate();
+	make_contexts();
+}
+
+void bridge_open_apart(void)
+{
+	pid_t child;
+	int status;
+
+	make_folder();
+	child = fork();
+	must(child >= 0, "fork");
+	if (child == 0) {
+		make_certificate();
+		_exit(0);
+	}
+	must(waitpid(child, &status, 0) == child && status == 0, certificate);
+}
+
 void bridge_close(void)
 {
-	if (!contexts[0])
+	if (!certificate[0])
 		return;
 	SSL_CTX_free(contexts[0]);
 	SSL_CTX_free(contexts[1]);
@@ -263,6 +288,8 @@ static _Noreturn void carry(struct bridge *bridge)
 			move_out(bridge);
 			move_in(bridge);
 		}
+		if (bridge->out.told && bridge->in.told)
+			break;
 		if (!SSL_pending(bridge->ssl) ||
 		    bridge->in.begin < bridge->in.end || bridge->writing)
 			wait_more(bridge);
@@ -290,6 +317,8 @@ static _Noreturn void stand_between(int fd, int plain, bool server)
 	close_others(fd, plain);
 	bridge.fd = fd;
 	bridge.plain = plain;
+	if (!contexts[server])
+		make_contexts();
 	bridge.ssl = SSL_new(contexts[server]);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	if (!bridge.ssl || SSL_set_fd(bridge.ssl, fd) != 1)

@@ -18,6 +18,10 @@
 void bridge_open(void);
 void bridge_close(void);
 
+/* The same for a process that does not use OpenSSL, so that what it forks finds
+ * it untouched. Each bridge costs more then. */
+void bridge_open_apart(void);
+
 /* The options of a server that shows it; null where there is none. */
 const struct naru_tls *bridge_tls(void);
 
