@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "net/tls_config.h"
+#include "net/tls_files.h"
 #include "net/tls_sessions.h"
 
 struct nr_tls_set {
@@ -24,16 +25,11 @@ struct nr_tls_set {
 	struct nr_tls_sessions *sessions; /* of a client */
 };
 
-/* What could not be read. */
-struct nr_tls_wrong {
-	char text[512];
-};
-
 /*
  * Reads the files that CONFIG names, which blocks. FORMER, which may be null,
  * is the set that it takes the place of: its sessions may go on where the same
- * is asked of clients. -ENOENT and the like, or -NARU_ETLS for a file that does
- * not hold what it should, and in RET_WRONG which.
+ * is asked of clients. What is wrong with them is told in RET_WRONG, as
+ * tls_files.h says.
  */
 int nr_tls_set_read(const struct nr_tls_config *config, bool server,
                     const struct nr_tls_set *former,

@@ -555,19 +555,58 @@ def fails_to_start(why, *args, status=1):
     has(said, why)
 
 
+def wrong_files():
+    """What is given for a certificate, and what is said of it."""
+    made = certs()
+    cert, key = made('server.pem'), made('server.key')
+    folder = temporary()
+    broken = folder / 'broken.pem'
+    broken.write_text('-----BEGIN CERTIFICATE-----\n!!!\n'
+                      '-----END CERTIFICATE-----\n')
+    torn = folder / 'torn.key'
+    torn.write_text('-----BEGIN PRIVATE KEY-----\nMAAA\n'
+                    '-----END PRIVATE KEY-----\n')
+    (folder / 'empty').write_text('')
+    no_cert = 'it holds no certificate in PEM'
+    unread = 'what is in it cannot be read: '
+    yield ('--cert', '/nowhere', '--key', key), '/nowhere: No such file'
+    for path in '/etc/passwd', '/dev/null', folder / 'empty', key:
+        yield ('--cert', path, '--key', key), f'{path}: {no_cert}'
+    yield ('--cert', folder, '--key', key), f'{folder}: Is a directory'
+    yield ('--cert', broken, '--key', key), f'{broken}: {unread}'
+    yield ('--cert', cert), f'{cert}: there is no private key in it'
+    for path in cert, '/dev/null', '/etc/passwd':
+        yield ('--cert', cert, '--key', path), \
+            f'{path}: there is no private key in it'
+    yield ('--cert', cert, '--key', '/nowhere'), '/nowhere: No such file'
+    yield ('--cert', cert, '--key', folder), f'{folder}: Is a directory'
+    yield ('--cert', cert, '--key', torn), f'{torn}: {unread}'
+    made.make('large', 'large', key=['-newkey', 'rsa:2048', '-nodes'])
+    for name in 'other', 'large':
+        yield ('--cert', cert, '--key', made(f'{name}.key')), \
+            f"{made(f'{name}.key')}: this is not the certificate's key"
+    made.tool('ec', '-in', 'server.key', '-aes128', '-passout',
+              'pass:secret', '-out', 'locked.key')
+    made.tool('pkcs8', '-topk8', '-in', 'server.key', '-passout',
+              'pass:secret', '-out', 'sealed.key')
+    for name in 'locked', 'sealed':
+        path = made(f'{name}.key')
+        yield ('--cert', cert, '--key', path), \
+            f'{path}: the key is encrypted with a passphrase, which nobody ' \
+            'is asked for'
+    for path, why in (('/nowhere', 'No such file'), (key, no_cert),
+                      ('/dev/null', no_cert), (folder, 'Is a directory'),
+                      (broken, unread)):
+        yield (*made.pair('server'), '--verify', 'required', '--ca', path), \
+            f'{path}: {why}'
+
+
 def test_files_that_cannot_be_used():
-    cert, key = certs()('server.pem'), certs()('server.key')
     fails_to_start('--cert FILE', status=2)
-    fails_to_start('/nowhere: No such file', '--cert', '/nowhere', '--key',
-                   key)
-    fails_to_start("this is not the certificate's key", '--cert', cert,
-                   '--key', certs()('other.key'))
-    fails_to_start('server.pem:', '--cert', cert)
-    fails_to_start('it belongs to a --cert', '--key', key, status=2)
-    certs().tool('ec', '-in', 'server.key', '-aes128', '-passout',
-                 'pass:secret', '-out', 'locked.key')
-    fails_to_start('encrypted with a passphrase', '--cert', cert, '--key',
-                   certs()('locked.key'))
+    fails_to_start('it belongs to a --cert', '--key', certs()('server.key'),
+                   status=2)
+    for args, why in wrong_files():
+        fails_to_start(why, *args)
 
 
 # Whoever does not do as he should.
