@@ -609,6 +609,23 @@ def test_files_that_cannot_be_used():
         fails_to_start(why, *args)
 
 
+def test_dial_looks_at_its_files_before_it_calls():
+    """The first event of the dial is the error."""
+    folder = temporary()
+    for path, why, name in (('/nowhere', '/nowhere', 'ENOENT'),
+                            (folder, folder, 'EISDIR'),
+                            (certs()('ca.key'), certs()('ca.key') +
+                             ': it holds no certificate in PEM',
+                             'NARU_ETLS')):
+        for endpoint in 'tls://127.0.0.1:1', 'tcp://127.0.0.1:1':
+            status, out, _ = run(HELPERS / 'secure', 'check', endpoint, path)
+            same(status, 1)
+            has(out.decode(), f'{why}: {name}\n', f'read TLS: {why}\n{name}')
+    status, out, _ = run(HELPERS / 'secure', 'check', 'tls://127.0.0.1:1',
+                         certs()('ca.pem'))
+    matches(out.decode(), r'\A: \w+\n\d+ socket: .*\nECONNREFUSED$')
+
+
 # Whoever does not do as he should.
 
 @only(('fiber', 'fiber-epoll', 'pool'))
