@@ -609,6 +609,58 @@ def test_files_that_cannot_be_used():
         fails_to_start(why, *args)
 
 
+def test_option_is_named_that_a_file_is_of():
+    """Nobody is called: nobody listens there."""
+    cert, folder = certs()('server.pem'), temporary()
+    for args, why in (
+            (('--ca', '/nope.pem'), '--ca /nope.pem: No such file'),
+            (('--ca', certs()('server.key')), '--ca ' +
+             certs()('server.key') + ': it holds no certificate in PEM'),
+            (('--ca', folder), f'--ca {folder}: Is a directory'),
+            (('--cert', cert), f'--cert {cert}: there is no private key in '
+             'it; give --key FILE'),
+            (('--cert', cert, '--key', '/nope'), '--key /nope: No such file'),
+            (('--cert', cert, '--key', certs()('other.key')), '--key ' +
+             certs()('other.key') + ": this is not the certificate's key")):
+        status, out, said = run(NARU, 'call', *args, 'tls://127.0.0.1:1')
+        same((status, out), (1, b''), said)
+        matches(said, rf'\Anaru call: {re.escape(why)}')
+        assert 'failed' not in said, said
+    fails_to_start(f'naru serve: --cert {cert}: there is no private key in '
+                   'it; give --key FILE\n', '--cert', cert)
+    fails_to_start(f'naru serve: --key /nope: No such file or directory\n',
+                   '--cert', cert, '--key', '/nope')
+    # The second pair's.
+    fails_to_start('naru serve: --key /nope: No such file or directory\n',
+                   *certs().pair('server'), '--cert', cert, '--key', '/nope')
+
+
+def test_tls_that_nobody_would_talk_under_is_refused():
+    """Whoever gives certificates does not want to talk in the clear."""
+    ca = ('--ca', certs()('ca.pem'))
+    pair = certs().pair('server')
+    for args, option in (
+            (('serve', *pair, '-p', '0', 'localhost'), '--cert'),
+            (('serve', *ca, *pair, f'unix:{temporary() / "socket"}'), '--ca'),
+            (('serve', '--alpn', 'h2', *pair, 'udp://localhost:0'), '--alpn'),
+            (('serve', *pair, '-p', '0', '--', 'cat'), '--cert'),
+            (('call', *ca, 'localhost:1'), '--ca'),
+            (('call', '--verify', 'none', *ca, 'tcp://localhost:1'),
+             '--verify'),
+            (('call', '--servername', 'x', 'localhost:1', '--or',
+              'unix:/nowhere'), '--servername')):
+        status, out, said = run(NARU, *args)
+        same((status, out), (2, b''), said)
+        same(said, f'naru {args[0]}: {option}: no endpoint is tls://\n')
+    # One of several will do.
+    server = secure()
+    status, out, said = run(NARU, 'call', *ca, '127.0.0.1:1', '--or',
+                            f'tls://localhost:{server.port}', data=b'hello\n')
+    same((status, out), (0, b'hello\n'), said)
+    fails_to_start('--servername: this is for who calls', *pair,
+                   '--servername', 'x', status=2)
+
+
 def test_dial_looks_at_its_files_before_it_calls():
     """The first event of the dial is the error."""
     folder = temporary()
