@@ -292,7 +292,7 @@ def test_relays_tls_without_such_a_relay_is_refused():
              f'relay={nobody}')):
         got, out, said = run(NARU, 'serve', '-1', '-p', '0', *args)
         same((got, out), (status, b''), said)
-        has(said, f'naru serve: ' if why[0] == '-' else '', why)
+        has(said, 'naru serve: ' if why[0] == '-' else '', why)
 
 
 if __name__ == '__main__':

@@ -628,7 +628,7 @@ def test_option_is_named_that_a_file_is_of():
         assert 'failed' not in said, said
     fails_to_start(f'naru serve: --cert {cert}: there is no private key in '
                    'it; give --key FILE\n', '--cert', cert)
-    fails_to_start(f'naru serve: --key /nope: No such file or directory\n',
+    fails_to_start('naru serve: --key /nope: No such file or directory\n',
                    '--cert', cert, '--key', '/nope')
     # The second pair's.
     fails_to_start('naru serve: --key /nope: No such file or directory\n',
@@ -1002,6 +1002,7 @@ def test_example_greets_by_certificate():
     server = spawn(example, 'serve', f'tls://localhost:{port}',
                    made('server.pem'), made('server.key'), ca,
                    stderr=subprocess.PIPE)
+    has(server.stderr.readline().decode(), 'listening on ')
     until(lambda: greeting('client')[:2] == (0, b'hello, alice\n'),
           'no greeting')
     server.send_signal(signal.SIGHUP)
@@ -1012,6 +1013,24 @@ def test_example_greets_by_certificate():
     said = server.stderr.read().decode()
     same(server.wait(harness.PATIENCE), 0, said)
     has(said, 'CN=mallory is signed by nobody we trust: CN=elsewhere')
+
+
+def test_example_says_what_it_cannot_use():
+    made, example = certs(), EXAMPLES / '07-tls'
+    files = made('server.pem'), made('server.key'), made('ca.pem')
+    for role in 'serve', 'call':
+        for endpoint in 'localhost:0', 'tcp://localhost:0', 'unix:/nowhere':
+            status, out, said = run(example, role, endpoint, *files)
+            same((status, out, said),
+                 (1, b'', f'07-tls: {endpoint}: it has to begin with '
+                  'tls://\n'))
+        for at, path in enumerate(files):
+            wrong = [*files]
+            wrong[at] = '/nowhere'
+            status, out, said = run(example, role, 'tls://localhost:1',
+                                    *wrong)
+            same((status, out), (1, b''), said)
+            has(said, '07-tls: /nowhere: No such file or directory\n')
 
 
 # What it costs.
