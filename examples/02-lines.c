@@ -68,10 +68,21 @@ static int adding_machine(struct naru_conv *conv, void *arg)
 	return err;
 }
 
+static void tell(const struct naru_event *event, void *arg)
+{
+	char text[NARU_ADDR_TEXT];
+
+	(void)arg;
+	if (event->kind == NARU_EVENT_LISTEN &&
+	    naru_addr_format(event->local, text, sizeof(text)) >= 0)
+		fprintf(stderr, "listening on %s\n", text);
+}
+
 int main(int argc, char **argv)
 {
 	const char *endpoint = argc > 1 ? argv[1] : "tcp://localhost:1060";
-	int err = naru_serve(endpoint, adding_machine, NULL, NULL);
+	int err = naru_serve(endpoint, adding_machine, NULL,
+	                     NARU_OPTIONS(.report = tell));
 
 	fprintf(stderr, "02-lines: %s: %s\n", endpoint, naru_strerror(err));
 	return 1;

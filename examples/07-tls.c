@@ -38,7 +38,8 @@ static void on_signal(int number)
 		(void)naru_server_stop(server, 1000);
 }
 
-/* Greets, then sends every line back. */
+/* Greets, then sends every line back. At an endpoint without TLS the info would
+ * be null: main() takes none. */
 static int greet(struct naru_conv *conv, void *arg)
 {
 	const struct naru_tls_info *info = naru_tls_info(conv);
@@ -51,11 +52,21 @@ static int greet(struct naru_conv *conv, void *arg)
 	return err;
 }
 
-/* Says why a handshake failed: the report knows which certificate, and why. */
+/* Says why a handshake failed, and which file cannot be used: the report knows
+ * which certificate, and why. */
 static void tell(const struct naru_event *event, void *arg)
 {
-	if (event->kind == NARU_EVENT_HANDSHAKE && event->result < 0)
-		fprintf(stderr, "07-tls: %s\n", event->text);
+	char text[NARU_ADDR_TEXT];
+
+	if (event->kind == NARU_EVENT_LISTEN &&
+	    naru_addr_format(event->local, text, sizeof(text)) >= 0)
+		fprintf(stderr, "listening on %s\n", text);
+	if ((event->kind == NARU_EVENT_HANDSHAKE ||
+	     event->kind == NARU_EVENT_ERROR) &&
+	    event->result < 0)
+		fprintf(stderr, "07-tls: %s: %s\n",
+		        event->text ? event->text : "?",
+		        naru_strerror(event->result));
 }
 
 static int serve(const char *endpoint, const struct naru_tls *tls)
@@ -95,7 +106,10 @@ int main(int argc, char **argv)
 {
 	int err = -1;
 
-	if (argc == 6) {
+	if (argc == 6 && strncmp(argv[2], "tls://", 6) != 0) {
+		fprintf(stderr, "07-tls: %s: it has to begin with tls://\n",
+		        argv[2]);
+	} else if (argc == 6) {
 		const struct naru_tls *tls =
 			NARU_TLS(.certificate = {argv[3], argv[4]},
 		                 .ca = argv[5], .verify = NARU_TLS_REQUIRED);

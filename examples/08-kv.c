@@ -4,24 +4,21 @@
  *
  *     08-kv [ENDPOINT]                 redis-cli -p 1060 set name value
  *
- * A command is a line, "GET x\r\n", or an array of words behind their lengths,
- * "*2\r\n$3\r\nGET\r\n$1\r\nx\r\n". Lines are received as messages and words
- * as bytes. Where many commands come at once, their answers leave together,
- * when the talk waits for the next. Conversations that share memory share the
- * table; processes have one each.
+ * A command is a line, "GET x\r\n", or words, "*2\r\n$3\r\nGET\r\n$1\r\nx\r\n".
+ * Lines are received as messages and words as bytes. Answers leave together
+ * when the talk waits for the next command. Where memory is shared, so is the
+ * table.
  */
+#include <naru.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <naru.h>
-
 #define TEXT_MAX  16384 /* bytes of all words of a command */
 #define WORDS_MAX 64
 #define KEYS_MAX  1000000
 #define BUCKETS   (1 << 16)
-
 struct text {
 	const char *data;
 	size_t len;
@@ -47,12 +44,11 @@ struct command {
 static long number_of(const struct naru_msg *line, char kind, size_t most)
 {
 	char *end = NULL;
-	long number =
-		*line->data == kind ? strtol(line->data + 1, &end, 10) : -1;
+	long n = *line->data == kind ? strtol(line->data + 1, &end, 10) : -1;
 
-	if (number < 0 || line->len == 1 || end != line->data + line->len)
+	if (n < 0 || line->len == 1 || end != line->data + line->len)
 		return -NARU_EFRAME;
-	return (size_t)number > most ? -NARU_ETOOBIG : number;
+	return (size_t)n > most ? -NARU_ETOOBIG : n;
 }
 
 /* The words of a line, between spaces. */
@@ -124,13 +120,12 @@ static int put(struct text key, struct text value)
 	struct entry **place = find(key), *old = *place, *entry = NULL;
 
 	if (old || key_count < KEYS_MAX)
-		entry = malloc(sizeof(*entry) + key.len + value.len + 1);
+		entry = calloc(1, sizeof(*entry) + key.len + value.len + 1);
 	if (!entry)
 		return 0;
 	*entry = (struct entry){old ? old->next : NULL, key.len, value.len};
 	memcpy(entry->data, key.data, key.len);
 	memcpy(entry->data + key.len, value.data, value.len);
-	entry->data[key.len + value.len] = '\0';
 	key_count += !old;
 	*place = entry;
 	free(old);
@@ -177,13 +172,13 @@ static int increment(char *to, struct text key)
 	const char *old = entry ? entry->data + entry->key_len : "0";
 	char *end, text[24];
 	long number = strtol(old, &end, 10);
-	int done;
 
 	if (end == old || *end || strlen(old) > 18)
 		return sprintf(to, "-ERR no number that can grow\r\n");
 	number = snprintf(text, sizeof(text), "%ld", number + 1);
-	done = put(key, (struct text){text, (size_t)number});
-	return sprintf(to, "%s%s\r\n", done ? ":" : "-ERR no room for ", text);
+	if (!put(key, (struct text){text, (size_t)number}))
+		return sprintf(to, "-ERR no room\r\n");
+	return sprintf(to, ":%s\r\n", text);
 }
 
 /* Writes the answer to TO, and returns how long it is. Under the lock. */
@@ -191,7 +186,6 @@ static int answer(char *to, const struct command *command)
 {
 	const struct text *word = command->word;
 	const struct entry *entry;
-	int len;
 
 	if (is(command, "PING", 1))
 		return sprintf(to, "+PONG\r\n");
@@ -210,11 +204,8 @@ static int answer(char *to, const struct command *command)
 		return sprintf(to, ":%d\r\n", count_keys(command));
 	if (is(command, "COMMAND", 0))
 		return sprintf(to, "*0\r\n");
-	if (is(command, "CONFIG", 3)) {
-		len = sprintf(to, "*2\r\n");
-		len += say_text(to + len, word[2].data, word[2].len);
-		return len + sprintf(to + len, "$0\r\n\r\n");
-	}
+	if (is(command, "CONFIG", 3)) /* nothing is ever saved */
+		return sprintf(to, "*2\r\n$4\r\nsave\r\n$0\r\n\r\n");
 	return sprintf(to, "-ERR no such command, or its words\r\n");
 }
 
@@ -235,14 +226,23 @@ static int kv(struct naru_conv *conv, void *arg)
 	return err;
 }
 
+static void tell(const struct naru_event *event, void *arg)
+{
+	char text[NARU_ADDR_TEXT];
+
+	if (event->kind == NARU_EVENT_LISTEN &&
+	    naru_addr_format(event->local, text, sizeof(text)) >= 0)
+		fprintf(stderr, "listening on %s\n", text);
+}
+
 int main(int argc, char **argv)
 {
 	const char *endpoint = argc > 1 ? argv[1] : "tcp://localhost:1060";
 	const struct naru_framing *lines =
 		NARU_FRAMING(.line_end = NARU_LINE_END_TOLERANT,
 	                     .limit = TEXT_MAX);
-	int err =
-		naru_serve(endpoint, kv, NULL, NARU_OPTIONS(.framing = lines));
+	int err = naru_serve(endpoint, kv, NULL,
+	                     NARU_OPTIONS(.framing = lines, .report = tell));
 
 	fprintf(stderr, "08-kv: %s: %s\n", endpoint, naru_strerror(err));
 	return 1;

@@ -189,10 +189,20 @@ static int dns(struct naru_conv *conv, void *arg)
 	return err == -ETIMEDOUT ? 0 : err;
 }
 
+static void tell(const struct naru_event *event, void *arg)
+{
+	char text[NARU_ADDR_TEXT];
+
+	if (event->kind == NARU_EVENT_LISTEN &&
+	    naru_addr_format(event->local, text, sizeof(text)) >= 0)
+		fprintf(stderr, "listening on %s\n", text);
+}
+
 int main(int argc, char **argv)
 {
 	const char *endpoint = argc > 1 ? argv[1] : "udp://localhost:1053";
+	int err = naru_serve(endpoint, dns, NULL, NARU_OPTIONS(.report = tell));
 
-	puts(naru_strerror(naru_serve(endpoint, dns, NULL, NULL)));
+	fprintf(stderr, "09-dns: %s: %s\n", endpoint, naru_strerror(err));
 	return 1;
 }

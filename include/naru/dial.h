@@ -62,7 +62,9 @@ struct naru_dial_options {
 	                                       addresses. Null where the caller
 	                                       speaks for itself */
 	const struct naru_tls *tls;         /* of tls:// endpoints, and of
-	                                       naru_start_tls(); the defaults */
+	                                       naru_start_tls(); the defaults.
+	                                       The files are read before anybody
+	                                       is called */
 	int64_t handshake_ms;               /* of TLS; 10 seconds */
 	const struct naru_framing *framing; /* of the conversation at first,
 	                                       copied; lines */
@@ -105,7 +107,10 @@ struct naru_dial_options {
  *   -EINVAL        an option is out of its range
  *   -E2BIG         one is set that this library is too old to know
  *   -NARU_ECERT, -NARU_ETLS  the handshake of TLS failed (naru/tls.h)
- * or another error of socket(2), bind(2) or connect(2).
+ * or another error of socket(2), bind(2) or connect(2). Where a file of tls
+ * cannot be used, nobody has been called: that is -NARU_ETLS, or, as of
+ * naru_tls_check(), what the system says, and NARU_EVENT_ERROR tells of it with
+ * the call "read TLS".
  */
 NARU_RESULT int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
                           const struct naru_dial_options *options);

@@ -68,6 +68,20 @@ struct naru_tls {
 };
 #define NARU_TLS(...) NARU_STRUCT(naru_tls, __VA_ARGS__)
 
+/*
+ * Reads the files that TLS names as a dial would, without calling anybody: for
+ * a program that dials later, and would not begin where they cannot be used.
+ * A null TLS is the defaults. Waits for the files.
+ *
+ * Returns 0; -ENOENT and the like for a file that the system does not give;
+ * -NARU_ETLS for one that does not hold what it should; -EINVAL for what is no
+ * file. WHY, which may be null where SIZE is 0, is written where there is
+ * something to say, as the text of NARU_EVENT_ERROR is: the file, and what is
+ * wrong with what is in it.
+ */
+NARU_RESULT int naru_tls_check(const struct naru_tls *tls, char *why,
+                               size_t size);
+
 /* What a handshake has agreed on. Texts are never null and may be empty. */
 struct naru_tls_info {
 	const char *version;     /* "TLSv1.3" */

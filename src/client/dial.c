@@ -19,6 +19,7 @@
 #include "naru/error.h"
 #include "net/addr.h"
 #include "net/endpoint.h"
+#include "net/tls_context.h"
 #include "net/trace.h"
 #include "os/os_random.h"
 #include "os/os_time.h"
@@ -47,6 +48,8 @@ struct dial {
 	struct naru_addr source;
 	int64_t until;
 	struct nr_framing framing;
+	bool secure;        /* an endpoint asks for TLS */
+	struct nr_tls *tls; /* or null */
 };
 
 static int report_wrong(struct dial *dial, const char *call, const char *text,
@@ -136,8 +139,11 @@ static int check_endpoints(struct dial *dial)
 	while (more && more[dial->count - 1])
 		if (++dial->count > NARU_DIAL_ENDPOINTS_MAX)
 			return -EINVAL;
-	for (unsigned i = 0; i < dial->count && err == 0; i++)
+	for (unsigned i = 0; i < dial->count && err == 0; i++) {
 		err = parse_endpoint(dial, i, &endpoint);
+		dial->secure = dial->secure ||
+		               (err == 0 && endpoint.transport->secure);
+	}
 	return err;
 }
 
@@ -206,7 +212,11 @@ static int prepare(struct dial *dial, const struct naru_dial_options *given)
 	 * nothing else would be called in its place. */
 	if (dial->count > 1 || dial->tries > 1)
 		dial->caller.tuning.fast_open = 0;
-	return err < 0 ? err : parse_source(dial);
+	if (err == 0)
+		err = parse_source(dial);
+	return err < 0 ? err
+	               : nr_dial_tls_read(&dial->options, dial->secure,
+	                                  &dial->report, &dial->tls);
 }
 
 /* Makes a conversation of the connection with ENDPOINT, which it takes in any
@@ -226,11 +236,14 @@ static int open_up(struct dial *dial, const struct nr_connection *connection,
 	dialled->settings = nr_settings_default;
 	dialled->settings.report = dial->report;
 	dialled->settings.framing = dial->framing;
+	if (dial->options.handshake_ms > 0)
+		dialled->settings.handshake =
+			nr_ns_from_ms(dial->options.handshake_ms);
 	nr_conv_begin(&dialled->conv, connection, &dialled->settings);
 	err = nr_opening_announce(&dialled->conv, &dial->options, until);
 	if (err == 0)
-		err = nr_dial_tls(&dialled->conv, &dialled->settings,
-		                  &dial->options, endpoint, until);
+		err = nr_dial_tls(&dialled->conv, &dialled->settings, dial->tls,
+		                  endpoint, until);
 	if (err < 0) {
 		nr_conv_drop(&dialled->conv);
 		nr_dial_tls_end(&dialled->settings);
@@ -349,7 +362,9 @@ int naru_dial(struct naru_conv **ret_conv, const char *endpoint,
 		return err;
 	/* What cannot be sent is told to whoever writes there next. */
 	(void)nr_output_settle(dial.caller.self, NULL, dial.until);
-	return call_until_answered(&dial, ret_conv);
+	err = call_until_answered(&dial, ret_conv);
+	nr_tls_release(dial.tls);
+	return err;
 }
 
 int naru_close(struct naru_conv *conv)

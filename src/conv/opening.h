@@ -11,6 +11,8 @@
 #include <stdint.h>
 
 struct naru_conv;
+struct nr_report;
+struct nr_tls;
 
 /* Opens CONV, which was accepted, as its settings and its transport ask for.
  * What fails is reported (NARU_EVENT_HANDSHAKE). 0 or an error. */
@@ -20,5 +22,10 @@ int nr_opening_accepted(struct naru_conv *conv);
  * dialled. What came of it is reported. 0 or an error, after which CONV's link
  * can only be closed. */
 int nr_opening_tls(struct naru_conv *conv, int64_t until);
+
+/* Has the files of TLS read, where they are to be read before a handshake, by
+ * somebody who may block. What is wrong with them is told to REPORT. 0, or why
+ * there can be no handshake. */
+int nr_opening_read_tls(struct nr_tls *tls, const struct nr_report *report);
 
 #endif

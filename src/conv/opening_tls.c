@@ -36,12 +36,10 @@ static void read_files(void *arg)
 	reading->result = nr_tls_refresh(reading->tls, reading->report);
 }
 
-/* Has the files read that are to be read before a handshake. */
-static int refresh(struct naru_conv *conv, struct nr_tls *tls)
+int nr_opening_read_tls(struct nr_tls *tls, const struct nr_report *report)
 {
 	struct nr_strand *self = nr_strand_self();
-	struct reading reading = {.tls = tls,
-	                          .report = &conv->settings->report};
+	struct reading reading = {.tls = tls, .report = report};
 	int err;
 
 	if (!nr_tls_is_stale(tls))
@@ -59,7 +57,7 @@ static int shake_hands(struct naru_conv *conv, struct nr_tls *tls,
 	const struct nr_tls_called called = {conv->settings->host,
 	                                     conv->settings->port};
 	struct nr_tls_outcome outcome = {""};
-	int err = refresh(conv, tls);
+	int err = nr_opening_read_tls(tls, &conv->settings->report);
 
 	if (err == 0)
 		err = nr_tls_begin(&conv->link, nr_strand_self()->io, tls,

@@ -5,12 +5,8 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "naru/error.h"
-#include "net/tls_text.h"
 
 /* How many sessions of TLS 1.2 without tickets a server keeps. */
 #define SESSIONS_KEPT 1024
@@ -25,77 +21,6 @@ struct reading {
 	X509_STORE *store; /* of who is trusted, the same for all */
 	struct nr_tls_wrong *wrong;
 };
-
-/* What OpenSSL says of the file at PATH: its error, in words and as ours. */
-static int failed(struct reading *reading, const char *path)
-{
-	unsigned long error = ERR_peek_error();
-	char why[256];
-
-	if (ERR_SYSTEM_ERROR(error)) {
-		int number = ERR_GET_REASON(error);
-
-		ERR_clear_error();
-		(void)snprintf(reading->wrong->text,
-		               sizeof(reading->wrong->text), "%s", path);
-		return number > 0 ? -number : -NARU_ETLS;
-	}
-	nr_tls_text_error(error, why, sizeof(why));
-	(void)snprintf(reading->wrong->text, sizeof(reading->wrong->text),
-	               "%s: %s", path, why);
-	return ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE ? -ENOMEM
-	                                                     : -NARU_ETLS;
-}
-
-static int failed_with(struct reading *reading, const char *path,
-                       const char *why)
-{
-	ERR_clear_error();
-	(void)snprintf(reading->wrong->text, sizeof(reading->wrong->text),
-	               "%s: %s", path, why);
-	return -NARU_ETLS;
-}
-
-/* A key with a passphrase: nobody is there to be asked for it. */
-static int no_passphrase(char *buf, int size, int writing, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)writing;
-	*(bool *)arg = true;
-	return -1;
-}
-
-static int read_certificate(struct reading *reading, SSL_CTX *context,
-                            const struct naru_tls_certificate *certificate)
-{
-	const char *chain = certificate->chain;
-	const char *key = certificate->key ? certificate->key : chain;
-	bool asked = false;
-	int ok;
-
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(context, chain) != 1)
-		return failed(reading, chain);
-	SSL_CTX_set_default_passwd_cb(context, no_passphrase);
-	SSL_CTX_set_default_passwd_cb_userdata(context, &asked);
-	ok = SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM);
-	SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
-	SSL_CTX_set_default_passwd_cb(context, NULL);
-	if (asked)
-		return failed_with(reading, key,
-		                   "the key is encrypted with a passphrase");
-	if (ok != 1 &&
-	    ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH)
-		return failed_with(reading, key,
-		                   "this is not the certificate's key");
-	if (ok != 1)
-		return failed(reading, key);
-	if (SSL_CTX_check_private_key(context) != 1)
-		return failed_with(reading, key,
-		                   "this is not the certificate's key");
-	return 0;
-}
 
 /* Whether the peer's certificate is asked for, and whether it is looked at who
  * has signed it. */
@@ -119,20 +44,13 @@ static bool is_verified(const struct nr_tls_set *set)
 static int read_store(struct reading *reading)
 {
 	const char *ca = reading->options->ca;
-	int ok;
 
-	ERR_clear_error();
 	reading->store = X509_STORE_new();
 	if (!reading->store)
 		return -ENOMEM;
 	if (!ca && !is_verified(reading->set))
 		return 0;
-	ok = ca ? X509_STORE_load_file(reading->store, ca)
-	        : X509_STORE_set_default_paths(reading->store);
-	if (ok != 1)
-		return failed(reading, ca ? ca : "the system's certificates");
-	ERR_clear_error();
-	return 0;
+	return nr_tls_files_trusted(reading->store, ca, reading->wrong);
 }
 
 /* Reads who asks for what: the name in a ClientHello (RFC 6066, section 3). */
@@ -352,7 +270,8 @@ static int add_context(struct reading *reading,
 	SSL_CTX_set1_cert_store(context, reading->store);
 	SSL_CTX_set_cert_verify_callback(context, judge_certificate, NULL);
 	if (certificate->chain)
-		err = read_certificate(reading, context, certificate);
+		err = nr_tls_files_certificate(context, certificate,
+		                               reading->wrong);
 	if (err == 0)
 		err = set->server ? set_server(reading, context, set->count - 1)
 		                  : set_client(reading, context);

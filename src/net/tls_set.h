@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "net/tls_config.h"
+#include "net/tls_files.h"
 #include "net/tls_sessions.h"
 #include "net/tls_tickets.h"
 
@@ -26,16 +27,11 @@ struct nr_tls_set {
 	struct nr_tls_sessions *sessions; /* of a client */
 };
 
-/* What could not be read. */
-struct nr_tls_wrong {
-	char text[512];
-};
-
 /*
  * Reads the files that CONFIG names, which blocks. TICKETS are a server's, the
  * same for all its sets: sessions that began with another go on where the same
- * is asked of clients. Null for a client. -ENOENT and the like, or -NARU_ETLS
- * for a file that does not hold what it should, and in RET_WRONG which.
+ * is asked of clients. Null for a client. What is wrong with the files is told
+ * in RET_WRONG, as tls_files.h says.
  */
 int nr_tls_set_read(const struct nr_tls_config *config,
                     struct nr_tls_tickets *tickets, struct nr_tls_set **ret_set,

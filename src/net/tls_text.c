@@ -237,6 +237,33 @@ void nr_tls_text_mistrust(X509_STORE_CTX *check, const char *called, char *buf,
 /* From this on, a reason is an alert that the peer sent. */
 #define ALERT_FIRST SSL_AD_REASON_OFFSET
 
+/* The name of an alert, or "unknown". OpenSSL 3.0 does not know those that came
+ * with TLS 1.3 (RFC 8446, section 6.2). */
+static const char *alert_name(int alert)
+{
+	switch (alert) {
+	case SSL_AD_MISSING_EXTENSION:
+		return "missing extension";
+	case SSL_AD_CERTIFICATE_REQUIRED:
+		return "certificate required";
+	case SSL_AD_NO_APPLICATION_PROTOCOL:
+		return "no application protocol";
+	default:
+		return SSL_alert_desc_string_long(alert);
+	}
+}
+
+static void put_alert(int alert, char *buf, size_t size)
+{
+	const char *name = alert_name(alert);
+
+	if (strcmp(name, "unknown") == 0)
+		(void)snprintf(buf, size, "the peer refuses: alert %d", alert);
+	else
+		(void)snprintf(buf, size, "the peer refuses: alert \"%s\"",
+		               name);
+}
+
 void nr_tls_text_error(unsigned long error, char *buf, size_t size)
 {
 	bool is_tls = ERR_GET_LIB(error) == ERR_LIB_SSL;
@@ -248,10 +275,10 @@ void nr_tls_text_error(unsigned long error, char *buf, size_t size)
 		text = "no reason is known";
 	else if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
 		text = "the peer shows no certificate";
+	else if (!text)
+		text = "unknown";
 	if (reason >= ALERT_FIRST && reason < ALERT_FIRST + 256)
-		(void)snprintf(buf, size, "the peer refuses: alert \"%s\"",
-		               SSL_alert_desc_string_long(reason -
-		                                          ALERT_FIRST));
+		put_alert(reason - ALERT_FIRST, buf, size);
 	else if (reason == SSL_R_WRONG_VERSION_NUMBER ||
 	         reason == SSL_R_HTTP_REQUEST ||
 	         reason == SSL_R_HTTPS_PROXY_REQUEST ||
@@ -259,5 +286,5 @@ void nr_tls_text_error(unsigned long error, char *buf, size_t size)
 		(void)snprintf(buf, size, "what the peer sends is not TLS (%s)",
 		               text);
 	else
-		(void)snprintf(buf, size, "%s", text ? text : "unknown");
+		(void)snprintf(buf, size, "%s", text);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * TLS where the command does not go: begun in the middle of a conversation, on
- * both sides, and dialled twice by one process.
+ * both sides, dialled twice by one process, and with files that are wrong.
  *
  *     secure serve CERT KEY       says "go" to STARTTLS, then echoes lines
  *     secure call ENDPOINT CA     says STARTTLS there, and "hello"
  *     secure twice ENDPOINT CA    says "hello" twice, in two conversations
+ *     secure check ENDPOINT CA    says what is wrong with CA, asked about it,
+ *                                 and by a dial
  */
 #include <errno.h>
 #include <signal.h>
@@ -139,6 +141,34 @@ static int twice(char **argv)
 	return err;
 }
 
+/* The text of the first event, for a caller whose ARG is empty. */
+static void keep(const struct naru_event *event, void *arg)
+{
+	char *text = arg;
+
+	if (!text[0])
+		snprintf(text, 200, "%d %s: %s", (int)event->kind, event->call,
+		         event->text);
+}
+
+static int check(char **argv)
+{
+	const struct naru_tls *tls = NARU_TLS(.ca = argv[3]);
+	char why[200] = "as it was", event[200] = "";
+	struct naru_conv *conv;
+	int err = naru_tls_check(tls, NULL, 0);
+
+	if (naru_tls_check(tls, why, sizeof(why)) != err)
+		return -1;
+	printf("%s: %s\n", why, naru_errname(err));
+	err = naru_dial(&conv, argv[2],
+	                NARU_DIAL_OPTIONS(.tls = tls, .report = keep,
+	                                  .report_arg = event,
+	                                  .report_calls = 1, .tries = 3));
+	printf("%s\n", event);
+	return err < 0 ? err : naru_close(conv);
+}
+
 int main(int argc, char **argv)
 {
 	int err = -1;
@@ -151,6 +181,8 @@ int main(int argc, char **argv)
 		err = call(argv);
 	else if (strcmp(argv[1], "twice") == 0)
 		err = twice(argv);
+	else if (strcmp(argv[1], "check") == 0)
+		err = check(argv);
 	if (err < 0)
 		printf("%s\n", naru_errname(err));
 	return err < 0;

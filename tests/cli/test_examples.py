@@ -252,7 +252,7 @@ def test_echo_bad_endpoint_is_refused():
 
 
 def test_lines_add_up():
-    with serve_quietly('02-lines') as server, server.connect() as peer:
+    with serve('02-lines') as server, server.connect() as peer:
         assert peer.ask(b'ADD 40') == b'40\n'
         assert peer.ask(b'ADD 2\r') == b'42\n'
         with server.connect() as other:
@@ -263,7 +263,7 @@ def test_lines_add_up():
 
 
 def test_lines_nonsense_is_answered():
-    with serve_quietly('02-lines') as server, server.connect() as peer:
+    with serve('02-lines') as server, server.connect() as peer:
         for line in (b'', b'ADD', b'ADD ', b'ADD x', b'ADD 1x', b'ADD 1 1',
                      b'ADD 99999999999999999999', b'ADD 1000000001', b'add 1',
                      b'ADD 1\x00', b'\x00', b'\xff\xfe', b'SUBTRACT 1'):
@@ -272,7 +272,7 @@ def test_lines_nonsense_is_answered():
 
 
 def test_lines_long_line_is_explained():
-    with serve_quietly('02-lines') as server, server.connect() as peer:
+    with serve('02-lines') as server, server.connect() as peer:
         assert peer.ask(b'ADD 1') == b'1\n'
         answer = peer.ask(b'x' * 101)
         assert answer.startswith(b'error: '), answer
@@ -283,12 +283,12 @@ def test_lines_under_hostile_peers_goes_on():
     def adds(server):
         with server.connect() as peer:
             assert peer.ask(b'ADD 1') == b'1\n'
-    with serve_quietly('02-lines') as server:
+    with serve('02-lines') as server:
         hostile_peers(server, adds)
 
 
 def test_lines_ncat_gets_answers():
-    with serve_quietly('02-lines') as server:
+    with serve('02-lines') as server:
         assert ncat(server.port, b'ADD 1\nADD 1\nQUIT\n') == b'1\n2\nbye\n'
 
 
@@ -460,7 +460,7 @@ def kv_answers(server):
 
 
 def test_kv_redis_cli_gets_answers():
-    with serve_quietly('08-kv') as server:
+    with serve('08-kv') as server:
         for args, answer in (
                 (('PING',), 'PONG'), (('ping', 'a b'), 'a b'),
                 (('ECHO', 'x y'), 'x y'), (('GET', 'n'), ''),
@@ -481,7 +481,7 @@ def test_kv_redis_cli_gets_answers():
 def test_kv_redis_benchmark_sees_no_errors():
     if not shutil.which('redis-benchmark'):
         raise Skip('no redis-benchmark')
-    with serve_quietly('08-kv') as server:
+    with serve('08-kv') as server:
         for more in ((), ('-P', '16'),
                      ('-P', '16', '-r', '1000', '-d', '3000')):
             done = subprocess.run(
@@ -502,7 +502,7 @@ def test_kv_forms_may_be_mixed_and_torn():
              array(b'GET', b'z') + b'EXISTS x y z none\r\n*0\r\nPING\r\n')
     answers = (b'+OK\r\n+OK\r\n$1\r\n1\r\n+OK\r\n:3\r\n'
                b'$7\r\n\0\r\n*1\r\n\r\n:3\r\n+PONG\r\n')
-    with serve_quietly('08-kv') as server:
+    with serve('08-kv') as server:
         for size in (len(asked), 1, 7):
             with server.connect() as peer:
                 for at in range(0, len(asked), size):
@@ -513,7 +513,7 @@ def test_kv_forms_may_be_mixed_and_torn():
 
 
 def test_kv_clients_share_the_table():
-    with serve_quietly('08-kv') as server:
+    with serve('08-kv') as server:
         with server.connect() as one, server.connect() as other:
             assert one.ask(b'SET shared yes') == b'+OK\r\n'
             assert other.ask(b'GET shared') == b'$3\r\n'
@@ -521,7 +521,7 @@ def test_kv_clients_share_the_table():
 
 
 def test_kv_limits_are_exact_and_told():
-    with serve_quietly('08-kv') as server:
+    with serve('08-kv') as server:
         largest = b'v' * (16384 - 4)
         with server.connect() as peer:
             peer.send(array(b'SET', b'k', largest))
@@ -540,7 +540,7 @@ def test_kv_limits_are_exact_and_told():
 
 
 def test_kv_nonsense_ends_the_conversation():
-    with serve_quietly('08-kv') as server:
+    with serve('08-kv') as server:
         for wrong in (b'*x\r\n', b'*\r\n', b'*-1\r\n', b'*1\r\n4\r\n',
                       b'*1\r\n$\r\n', b'*1\r\n$-1\r\n', b'*1\r\n\r\n',
                       b'*1\r\n$4\r\nPINGxx', b'*1\r\n$1x\r\n'):
@@ -552,7 +552,7 @@ def test_kv_nonsense_ends_the_conversation():
 
 
 def test_kv_under_hostile_peers_goes_on():
-    with serve_quietly('08-kv') as server:
+    with serve('08-kv') as server:
         hostile_peers(server, kv_answers)
 
 
@@ -646,7 +646,7 @@ def test_relay_carries_and_counts():
 
 def test_relay_takes_backends_in_turn_and_leaves_out_the_dead():
     with serve_quietly('01-echo') as echo, \
-            serve_quietly('02-lines') as lines, \
+            serve('02-lines') as lines, \
             relay_to(echo.port, unused_port(), lines.port) as relay:
         heard = []
         for _ in range(6):

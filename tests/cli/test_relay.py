@@ -5,6 +5,7 @@
     test_relay.py NARU
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -12,8 +13,10 @@ import subprocess
 import threading
 
 import harness
-from harness import (every_model, is_sanitized, matches, need, pattern,
-                     same, serve, session_of, spawn, temporary, until)
+from harness import (NARU, every_model, has, is_sanitized, matches, need,
+                     pattern, run, same, serve, session_of, spawn, temporary,
+                     until)
+from test_tls import certs, secure
 
 MANY = 200 << 20
 # What it may grow by, whatever goes through it.
@@ -192,6 +195,124 @@ def test_relay_to_nobody_is_told():
     relay.says(rf'conversation 1: relay: 127\.0\.0\.1:{gone.port}: ')
     assert 'relayed' not in relay.said(), relay.said()
     relay.is_well()
+
+
+# To servers under TLS.
+
+def carry(server, *args, **options):
+    """What comes back through a relay to SERVER, and the relay."""
+    relay = serve(*args, f'relay=tls://localhost:{server.port}', **options)
+    return relay.connect().exchange(b'hello\n'), relay
+
+
+def carries(server, *args, **options):
+    got, relay = carry(server, *args, **options)
+    same(got, b'hello\n', relay.said())
+    relay.is_well()
+
+
+def is_refused(server, why, *args):
+    """The log says it unasked."""
+    got, relay = carry(server, *args)
+    same(got, b'')
+    relay.says(rf'^naru: conversation 1: relay: tls://localhost:{server.port}'
+               f': {why}$')
+    relay.is_well()
+
+
+@every_model
+def test_relay_trusts_whom_it_is_told_to(model):
+    server = secure()
+    carries(server, '-m', model, '--relay-ca', certs()('ca.pem'))
+    server.is_well()
+
+
+def test_relay_trusts_nobody_else():
+    server = secure()
+    not_trusted = "the peer's certificate is not trusted: "
+    is_refused(server, not_trusted + 'the certificate of CN=localhost is '
+               'signed by nobody we trust: CN=ca')
+    is_refused(server, not_trusted + '.* signed by nobody we trust: CN=ca',
+               '--relay-ca', certs()('elsewhere.pem'))
+    is_refused(server, not_trusted + '.* made out to .*, not to other.example',
+               '--relay-ca', certs()('ca.pem'), '--relay-servername',
+               'other.example')
+    is_refused(server, not_trusted + '.* another key than .*', '--relay-ca',
+               certs()('ca.pem'), '--relay-pin', certs().pin('other'))
+    server.is_well()
+
+
+def test_relay_takes_the_systems_store_from_the_environment():
+    server = secure()
+    carries(server, env=dict(os.environ, SSL_CERT_FILE=certs()('ca.pem')))
+    server.is_well()
+
+
+def test_relay_does_tls_as_it_is_told_to():
+    server = secure(name='other')
+    carries(server, '--relay-verify', 'none')
+    carries(server, '--relay-ca', certs()('ca.pem'), '--relay-servername',
+            'other.example', '--relay-pin', certs().pin('other'))
+    server.says('for other.example')
+    server.is_well()
+
+
+def test_relay_shows_a_certificate_of_its_own():
+    """Its own listener has another one."""
+    server = secure('--ca', certs()('ca.pem'), '--verify', 'required')
+    trust = ('--relay-ca', certs()('ca.pem'))
+    relay = serve(*trust, f'relay=tls://localhost:{server.port}')
+    with contextlib.suppress(ConnectionResetError):
+        same(relay.connect().exchange(b'hello\n'), b'')
+    relay.says(r'conversation 1: relay: tls://localhost:\d+: TLS failed: the '
+               'peer refuses: alert "certificate required"$')
+    relay.is_well()
+    client = certs().pair('client')
+    relay = serve(*certs().pair('wild'), *trust, '--relay-cert', client[1],
+                  '--relay-key', client[3], 'tls://localhost',
+                  f'relay=tls://localhost:{server.port}')
+    status, out, said = run(NARU, 'call', '--ca', certs()('ca.pem'),
+                            '--servername', 'wild.example',
+                            f'tls://localhost:{relay.port}', data=b'hello\n')
+    same((status, out), (0, b'hello\n'), said)
+    server.says('with CN=alice$')
+    relay.is_well()
+    server.is_well()
+
+
+def test_relay_names_its_protocols():
+    server = secure('--alpn', 'h2')
+    trust = ('--relay-ca', certs()('ca.pem'))
+    carries(server, *trust, '--relay-alpn', 'h3,h2')
+    is_refused(server, '.*alert "no application protocol".*', *trust,
+               '--relay-alpn', 'h3')
+    server.is_well()
+
+
+def test_relays_tls_without_such_a_relay_is_refused():
+    made = certs()
+    nobody = 'tls://localhost:1'
+    missing = 'no endpoint of relay= is tls://'
+    for status, why, *args in (
+            (2, f'--relay-ca: {missing}', '--relay-ca', made('ca.pem')),
+            (2, f'--relay-verify: {missing}', '--relay-verify', 'none',
+             'relay=localhost:1,unix:/nowhere'),
+            (2, f'--relay-alpn: {missing}', '--relay-alpn', 'h2', '--', 'cat'),
+            (2, '--ca: no endpoint is tls://', '--ca', made('ca.pem'),
+             f'relay={nobody}'),
+            (2, "--relay-key: 'x': it belongs to a --relay-cert",
+             '--relay-key', 'x', f'relay={nobody}'),
+            (2, "--relay-verify: 'x': certificates are not", '--relay-verify',
+             'x', f'relay={nobody}'),
+            (2, '--relay-pin: a pin is sha256//', '--relay-pin', 'x',
+             f'relay={nobody}'),
+            (1, '--relay-ca /nope: No such file or directory', '--relay-ca',
+             '/nope', f'relay=localhost:1,{nobody}'),
+            (1, '; give --relay-key FILE', '--relay-cert', made('client.pem'),
+             f'relay={nobody}')):
+        got, out, said = run(NARU, 'serve', '-1', '-p', '0', *args)
+        same((got, out), (status, b''), said)
+        has(said, 'naru serve: ' if why[0] == '-' else '', why)
 
 
 if __name__ == '__main__':

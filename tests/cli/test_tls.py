@@ -268,7 +268,7 @@ def test_client_certificates(model):
                 "the peer's certificate is not trusted")
     status, _, said = call(server)
     same(status, 1)
-    has(said, 'the peer refuses: alert')
+    has(said, 'the peer refuses: alert "certificate required"')
     status, _, said = call(server, *certs().pair('stranger'))
     same(status, 1)
     server.says('the certificate of CN=mallory is signed by nobody we trust:'
@@ -555,19 +555,127 @@ def fails_to_start(why, *args, status=1):
     has(said, why)
 
 
+def wrong_files():
+    """What is given for a certificate, and what is said of it."""
+    made = certs()
+    cert, key = made('server.pem'), made('server.key')
+    folder = temporary()
+    broken = folder / 'broken.pem'
+    broken.write_text('-----BEGIN CERTIFICATE-----\n!!!\n'
+                      '-----END CERTIFICATE-----\n')
+    torn = folder / 'torn.key'
+    torn.write_text('-----BEGIN PRIVATE KEY-----\nMAAA\n'
+                    '-----END PRIVATE KEY-----\n')
+    (folder / 'empty').write_text('')
+    no_cert = 'it holds no certificate in PEM'
+    unread = 'what is in it cannot be read: '
+    yield ('--cert', '/nowhere', '--key', key), '/nowhere: No such file'
+    for path in '/etc/passwd', '/dev/null', folder / 'empty', key:
+        yield ('--cert', path, '--key', key), f'{path}: {no_cert}'
+    yield ('--cert', folder, '--key', key), f'{folder}: Is a directory'
+    yield ('--cert', broken, '--key', key), f'{broken}: {unread}'
+    yield ('--cert', cert), f'{cert}: there is no private key in it'
+    for path in cert, '/dev/null', '/etc/passwd':
+        yield ('--cert', cert, '--key', path), \
+            f'{path}: there is no private key in it'
+    yield ('--cert', cert, '--key', '/nowhere'), '/nowhere: No such file'
+    yield ('--cert', cert, '--key', folder), f'{folder}: Is a directory'
+    yield ('--cert', cert, '--key', torn), f'{torn}: {unread}'
+    made.make('large', 'large', key=['-newkey', 'rsa:2048', '-nodes'])
+    for name in 'other', 'large':
+        yield ('--cert', cert, '--key', made(f'{name}.key')), \
+            f"{made(f'{name}.key')}: this is not the certificate's key"
+    made.tool('ec', '-in', 'server.key', '-aes128', '-passout',
+              'pass:secret', '-out', 'locked.key')
+    made.tool('pkcs8', '-topk8', '-in', 'server.key', '-passout',
+              'pass:secret', '-out', 'sealed.key')
+    for name in 'locked', 'sealed':
+        path = made(f'{name}.key')
+        yield ('--cert', cert, '--key', path), \
+            f'{path}: the key is encrypted with a passphrase, which nobody ' \
+            'is asked for'
+    for path, why in (('/nowhere', 'No such file'), (key, no_cert),
+                      ('/dev/null', no_cert), (folder, 'Is a directory'),
+                      (broken, unread)):
+        yield (*made.pair('server'), '--verify', 'required', '--ca', path), \
+            f'{path}: {why}'
+
+
 def test_files_that_cannot_be_used():
-    cert, key = certs()('server.pem'), certs()('server.key')
     fails_to_start('--cert FILE', status=2)
-    fails_to_start('/nowhere: No such file', '--cert', '/nowhere', '--key',
-                   key)
-    fails_to_start("this is not the certificate's key", '--cert', cert,
-                   '--key', certs()('other.key'))
-    fails_to_start('server.pem:', '--cert', cert)
-    fails_to_start('it belongs to a --cert', '--key', key, status=2)
-    certs().tool('ec', '-in', 'server.key', '-aes128', '-passout',
-                 'pass:secret', '-out', 'locked.key')
-    fails_to_start('encrypted with a passphrase', '--cert', cert, '--key',
-                   certs()('locked.key'))
+    fails_to_start('it belongs to a --cert', '--key', certs()('server.key'),
+                   status=2)
+    for args, why in wrong_files():
+        fails_to_start(why, *args)
+
+
+def test_option_is_named_that_a_file_is_of():
+    """Nobody is called: nobody listens there."""
+    cert, folder = certs()('server.pem'), temporary()
+    for args, why in (
+            (('--ca', '/nope.pem'), '--ca /nope.pem: No such file'),
+            (('--ca', certs()('server.key')), '--ca ' +
+             certs()('server.key') + ': it holds no certificate in PEM'),
+            (('--ca', folder), f'--ca {folder}: Is a directory'),
+            (('--cert', cert), f'--cert {cert}: there is no private key in '
+             'it; give --key FILE'),
+            (('--cert', cert, '--key', '/nope'), '--key /nope: No such file'),
+            (('--cert', cert, '--key', certs()('other.key')), '--key ' +
+             certs()('other.key') + ": this is not the certificate's key")):
+        status, out, said = run(NARU, 'call', *args, 'tls://127.0.0.1:1')
+        same((status, out), (1, b''), said)
+        matches(said, rf'\Anaru call: {re.escape(why)}')
+        assert 'failed' not in said, said
+    fails_to_start(f'naru serve: --cert {cert}: there is no private key in '
+                   'it; give --key FILE\n', '--cert', cert)
+    fails_to_start('naru serve: --key /nope: No such file or directory\n',
+                   '--cert', cert, '--key', '/nope')
+    # The second pair's.
+    fails_to_start('naru serve: --key /nope: No such file or directory\n',
+                   *certs().pair('server'), '--cert', cert, '--key', '/nope')
+
+
+def test_tls_that_nobody_would_talk_under_is_refused():
+    """Whoever gives certificates does not want to talk in the clear."""
+    ca = ('--ca', certs()('ca.pem'))
+    pair = certs().pair('server')
+    for args, option in (
+            (('serve', *pair, '-p', '0', 'localhost'), '--cert'),
+            (('serve', *ca, *pair, f'unix:{temporary() / "socket"}'), '--ca'),
+            (('serve', '--alpn', 'h2', *pair, 'udp://localhost:0'), '--alpn'),
+            (('serve', *pair, '-p', '0', '--', 'cat'), '--cert'),
+            (('call', *ca, 'localhost:1'), '--ca'),
+            (('call', '--verify', 'none', *ca, 'tcp://localhost:1'),
+             '--verify'),
+            (('call', '--servername', 'x', 'localhost:1', '--or',
+              'unix:/nowhere'), '--servername')):
+        status, out, said = run(NARU, *args)
+        same((status, out), (2, b''), said)
+        same(said, f'naru {args[0]}: {option}: no endpoint is tls://\n')
+    # One of several will do.
+    server = secure()
+    status, out, said = run(NARU, 'call', *ca, '127.0.0.1:1', '--or',
+                            f'tls://localhost:{server.port}', data=b'hello\n')
+    same((status, out), (0, b'hello\n'), said)
+    fails_to_start('--servername: this is for who calls', *pair,
+                   '--servername', 'x', status=2)
+
+
+def test_dial_looks_at_its_files_before_it_calls():
+    """The first event of the dial is the error."""
+    folder = temporary()
+    for path, why, name in (('/nowhere', '/nowhere', 'ENOENT'),
+                            (folder, folder, 'EISDIR'),
+                            (certs()('ca.key'), certs()('ca.key') +
+                             ': it holds no certificate in PEM',
+                             'NARU_ETLS')):
+        for endpoint in 'tls://127.0.0.1:1', 'tcp://127.0.0.1:1':
+            status, out, _ = run(HELPERS / 'secure', 'check', endpoint, path)
+            same(status, 1)
+            has(out.decode(), f'{why}: {name}\n', f'read TLS: {why}\n{name}')
+    status, out, _ = run(HELPERS / 'secure', 'check', 'tls://127.0.0.1:1',
+                         certs()('ca.pem'))
+    matches(out.decode(), r'\A: \w+\n\d+ socket: .*\nECONNREFUSED$')
 
 
 # Whoever does not do as he should.
@@ -934,6 +1042,7 @@ def test_example_greets_by_certificate():
     server = spawn(example, 'serve', f'tls://localhost:{port}',
                    made('server.pem'), made('server.key'), ca,
                    stderr=subprocess.PIPE)
+    has(server.stderr.readline().decode(), 'listening on ')
     until(lambda: greeting('client')[:2] == (0, b'hello, alice\n'),
           'no greeting')
     server.send_signal(signal.SIGHUP)
@@ -944,6 +1053,24 @@ def test_example_greets_by_certificate():
     said = server.stderr.read().decode()
     same(server.wait(harness.PATIENCE), 0, said)
     has(said, 'CN=mallory is signed by nobody we trust: CN=elsewhere')
+
+
+def test_example_says_what_it_cannot_use():
+    made, example = certs(), EXAMPLES / '07-tls'
+    files = made('server.pem'), made('server.key'), made('ca.pem')
+    for role in 'serve', 'call':
+        for endpoint in 'localhost:0', 'tcp://localhost:0', 'unix:/nowhere':
+            status, out, said = run(example, role, endpoint, *files)
+            same((status, out, said),
+                 (1, b'', f'07-tls: {endpoint}: it has to begin with '
+                  'tls://\n'))
+        for at, path in enumerate(files):
+            wrong = [*files]
+            wrong[at] = '/nowhere'
+            status, out, said = run(example, role, 'tls://localhost:1',
+                                    *wrong)
+            same((status, out), (1, b''), said)
+            has(said, '07-tls: /nowhere: No such file or directory\n')
 
 
 # What it costs.

@@ -281,6 +281,15 @@ static bool end_framing(struct call *call)
 	return nr_tool_framing_crlf(f, NAME);
 }
 
+static bool end_tls(struct call *call)
+{
+	const char *endpoints[NARU_DIAL_ENDPOINTS_MAX + 1] = {call->endpoint};
+
+	memcpy(endpoints + 1, call->others, sizeof(call->others));
+	call->options.tls = nr_tool_tls_end(&call->tls);
+	return nr_tool_tls_fits(&call->tls, NAME, "", endpoints);
+}
+
 static bool parse(struct call *call, int argc, char **argv)
 {
 	int c;
@@ -293,8 +302,6 @@ static bool parse(struct call *call, int argc, char **argv)
 		if (call->help)
 			return true;
 	}
-	nr_tool_tls_end(&call->tls);
-	call->options.tls = call->tls.given ? &call->tls.tls : NULL;
 	if (argc - optind > 1) {
 		nr_tool_say(NAME, "'%s': nothing may follow the endpoint",
 		            argv[optind + 1]);
@@ -302,7 +309,7 @@ static bool parse(struct call *call, int argc, char **argv)
 	}
 	return nr_tool_endpoint(NAME, argc > optind ? argv[optind] : NULL,
 	                        call->port, call->endpoint) &&
-	       end_framing(call);
+	       end_framing(call) && end_tls(call);
 }
 
 /* Why there is no connection, so that the cases can be told apart. */
@@ -341,7 +348,9 @@ static int dial_fails(const struct call *call, int err)
 		                             : naru_strerror(err));
 		return NR_TOOL_USAGE;
 	}
-	if (call->log.why[0] && strstr(call->log.what, "TLS"))
+	if (nr_tool_tls_is_wrong(&call->log))
+		nr_tool_tls_say_wrong(&call->tls, NAME, call->log.why, err);
+	else if (call->log.why[0] && strcmp(call->log.what, "TLS") == 0)
 		nr_tool_say(NAME, "%s: %s: %s", call->endpoint,
 		            naru_strerror(err), call->log.why);
 	else if (call->other_count > 0)
@@ -391,6 +400,7 @@ static int call_main(int argc, char **argv)
 		.options = {.size = sizeof(call.options)},
 		.port = NR_TOOL_NO_PORT,
 		.converse.wait_ms = 1000,
+		.tls.prefix = "",
 	};
 
 	if (!parse(&call, argc, argv))

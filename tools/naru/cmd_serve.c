@@ -253,6 +253,8 @@ static int say_wrong(const struct nr_tool_serving *serve, int err)
 
 	if (strcmp(serve->log.what, "read proxy_from") == 0)
 		nr_tool_say(NAME, "--proxy-protocol: %s", why);
+	else if (nr_tool_tls_is_wrong(&serve->log))
+		nr_tool_tls_say_wrong(&serve->tls, NAME, why, err);
 	else if (*why)
 		nr_tool_say(NAME, "%s: %s", why, naru_strerror(err));
 	else if (err == -EINVAL)
@@ -270,6 +272,8 @@ static int serve_main(int argc, char **argv)
 		.talk = &nr_tool_talks[0],
 		.port = NR_TOOL_NO_PORT,
 		.drain_ms = DEFAULT_DRAIN_MS,
+		.tls.prefix = "",
+		.relay_tls.prefix = "relay-",
 	};
 	int err, status;
 
@@ -277,6 +281,10 @@ static int serve_main(int argc, char **argv)
 		return NR_TOOL_USAGE;
 	if (serve.help)
 		return nr_tool_help(&nr_tool_serve);
+	/* A relay would meet it with its first client only. */
+	err = nr_tool_tls_check(&serve.relay_tls, NAME);
+	if (err < 0)
+		return err == -EINVAL ? NR_TOOL_USAGE : NR_TOOL_FAILURE;
 	set_options(&serve);
 	raise_limit(&serve);
 	serve.log.capture = true;

@@ -24,6 +24,7 @@
 struct nr_tool_serving {
 	struct naru_options options;
 	struct nr_tool_tls tls;
+	struct nr_tool_tls relay_tls;
 	struct nr_tool_framing framing;
 	const struct nr_tool_talk *talk;
 	struct nr_tool_talk_arg arg;

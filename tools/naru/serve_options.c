@@ -78,7 +78,7 @@ static void usage_connections(FILE *out)
 	      "      --alpn NAME[,NAME...]   protocols over TLS, the "
 	      "preferred first\n"
 	      "      --pin PINS              clients' public keys, "
-	      "sha256//...;...\n"
+	      "sha256//...;...\n" NR_TOOL_TLS_RELAY_USAGE
 	      "      --framing FRAMING       talk in messages; see below\n"
 	      "      --crlf                  lines that are sent end with CR "
 	      "LF\n"
@@ -267,6 +267,7 @@ static const struct option long_options[] = {
 	{"announce", required_argument, NULL, OPTION_ANNOUNCE},
 	{"handshake-timeout", required_argument, NULL, OPTION_HANDSHAKE},
 	NR_TOOL_TLS_OPTIONS,
+	NR_TOOL_TLS_RELAY_OPTIONS,
 	{"framing", required_argument, NULL, OPTION_FRAMING},
 	{"crlf", no_argument, NULL, OPTION_CRLF},
 	{"hex", no_argument, NULL, OPTION_HEX},
@@ -325,6 +326,20 @@ static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
 	}
 }
 
+/* Options of TLS: the server's, or those of what relay= calls. */
+static bool set_tls(struct nr_tool_serving *serve, int c, char *text)
+{
+	if (c == NR_TOOL_OPTION_SERVERNAME) {
+		nr_tool_say(NAME, "--servername: this is for who calls: naru "
+		                  "call, and relay= by --relay-servername");
+		return false;
+	}
+	if (nr_tool_tls_has(c))
+		return nr_tool_tls_set(&serve->tls, NAME, c, text);
+	return nr_tool_tls_set(&serve->relay_tls, NAME,
+	                       c - NR_TOOL_OPTION_RELAY, text);
+}
+
 static bool set_option(struct nr_tool_serving *serve, int c, char **argv)
 {
 	switch (c) {
@@ -358,8 +373,9 @@ static bool set_option(struct nr_tool_serving *serve, int c, char **argv)
 		nr_tool_bad_option(NAME, argv, c, long_options);
 		return false;
 	default:
-		if (nr_tool_tls_has(c))
-			return nr_tool_tls_set(&serve->tls, NAME, c, optarg);
+		if (nr_tool_tls_has(c) ||
+		    nr_tool_tls_has(c - NR_TOOL_OPTION_RELAY))
+			return set_tls(serve, c, optarg);
 		return set_value(serve, c, optarg);
 	}
 }
@@ -483,12 +499,19 @@ static bool end_framing(struct nr_tool_serving *serve)
 	return nr_tool_framing_crlf(f, NAME);
 }
 
-/* TLS without a certificate of its own is no server's. */
-static bool has_certificate(const struct nr_tool_serving *serve)
+/* TLS without a certificate of its own is no server's, and without an endpoint
+ * under it nobody's. */
+static bool end_tls(struct nr_tool_serving *serve)
 {
-	bool secure = strncmp(serve->endpoint, "tls:", 4) == 0;
+	const char *const own[] = {serve->endpoint, NULL};
 
-	if (serve->tls.certificate_count > 0 || !(secure || serve->tls.given))
+	serve->options.tls = nr_tool_tls_end(&serve->tls);
+	serve->arg.tls = nr_tool_tls_end(&serve->relay_tls);
+	if (!nr_tool_tls_fits(&serve->tls, NAME, "", own) ||
+	    !nr_tool_tls_fits(&serve->relay_tls, NAME,
+	                      " of relay=", serve->arg.targets))
+		return false;
+	if (serve->tls.certificate_count > 0 || !nr_tool_tls_is_meant(own))
 		return true;
 	nr_tool_say(NAME, "TLS needs a certificate and its key: --cert FILE "
 	                  "--key FILE");
@@ -512,9 +535,6 @@ bool nr_tool_serve_parse(struct nr_tool_serving *serve, int argc, char **argv)
 		nr_tool_say(NAME, "a program is missing after '--'");
 		return false;
 	}
-	nr_tool_tls_end(&serve->tls);
-	if (serve->tls.given)
-		serve->options.tls = &serve->tls.tls;
 	return set_operands(serve, argc - optind, argv + optind) &&
-	       end_framing(serve) && has_certificate(serve);
+	       end_framing(serve) && end_tls(serve);
 }

@@ -196,6 +196,19 @@ static int time_of_day(struct naru_conv *conv, void *arg)
 	return naru_write(conv, bytes, sizeof(bytes));
 }
 
+/* Says why there is no relay; of TLS, also which certificate it is for. */
+static void tell_refusal(struct naru_conv *conv,
+                         const struct nr_tool_talk_arg *given,
+                         const struct nr_tool_log *log, int err)
+{
+	const char *why = strstr(log->what, "TLS") ? log->why : "";
+
+	nr_tool_log(log, NR_TOOL_LOG_ERROR,
+	            "conversation %" PRIu64 ": relay: %s: %s%s%s",
+	            naru_id(conv), given->target, naru_strerror(err),
+	            *why ? ": " : "", why);
+}
+
 /* Carries bytes between the peer and another server. */
 static int relay(struct naru_conv *conv, void *arg)
 {
@@ -215,15 +228,19 @@ static int relay(struct naru_conv *conv, void *arg)
 	                                  .report_arg = log,
 	                                  .report_calls = log->verbosity >=
 	                                                  NR_TOOL_LOG_CALLS,
+	                                  .tls = given->tls,
 	                                  .announce = given->announce,
 	                                  .announce_for = conv));
 	if (err < 0) {
-		nr_tool_log(log, NR_TOOL_LOG_ERROR,
-		            "conversation %" PRIu64 ": relay: %s: %s",
-		            naru_id(conv), given->target, naru_strerror(err));
+		tell_refusal(conv, given, log, err);
 		return err;
 	}
+	/* What another endpoint said is not this one's. */
+	log->why[0] = '\0';
 	err = naru_relay(conv, other);
+	/* Under TLS 1.3 a server may refuse a certificate only now. */
+	if (err < 0 && log->why[0])
+		tell_refusal(conv, given, log, err);
 	end = naru_close(other);
 	return err < 0 ? err : end;
 }

@@ -19,6 +19,7 @@ struct nr_tool_talk_arg {
 	const char *targets[NARU_DIAL_ENDPOINTS_MAX + 1];
 	char **argv;                 /* of a program, ended by null */
 	enum naru_announce announce; /* what relay sends first */
+	const struct naru_tls *tls;  /* of those targets that are tls:// */
 	bool framed;                 /* --framing: the limit is the user's */
 	struct nr_tool_log *log;     /* where to say what went wrong */
 };
