@@ -416,9 +416,13 @@ def test_wrong_text_is_told_with_its_place():
 
 
 def test_talks_without_messages_refuse():
-    for talk in ('chargen', 'time', 'relay=localhost:1'):
+    for talk in ('chargen', 'time'):
         wrong('serve', '--framing', 'u16', talk,
-              names=['--framing: ', talk.split('=')[0], 'echo'])
+              names=['--framing: ', talk, 'echo'])
+    for target in ('localhost:1', 'udp://localhost:1,localhost:1'):
+        wrong('serve', '--framing', 'u16', f'relay={target}',
+              names=['--framing: relay ', 'listens at udp://',
+                     'connects to is udp://'])
     wrong('serve', '--crlf', 'chargen', names=['--crlf: chargen'])
     wrong('serve', '--framing', 'u16', '--', 'cat', names=['--framing: '])
     wrong('serve', '--hex', names=['--hex: ', 'naru call'])

@@ -218,6 +218,22 @@ def test_what_is_dropped_is_told():
     server.stop()
 
 
+@every_model
+def test_what_a_conversation_dropped_is_told_at_its_end(model):
+    server = over_udp('-m', model, '-v', '--idle-timeout', '500ms')
+    peer = Peer(server)
+    same(peer.ask(b'first'), b'first')
+    # More than the queue of its socket holds, while nobody takes any.
+    frozen = [server.pid, *harness.session_of(server.process.pid)]
+    harness.freeze(*frozen)
+    for _ in range(2000):
+        peer.send(b'x' * 8000)
+    harness.thaw(*frozen)
+    server.says(r'^naru: conversation 1 ends: .* bytes sent, [1-9]\d* '
+                r'datagrams dropped, .*: well$')
+    server.stop()
+
+
 def test_program_is_refused():
     status, _, err = run(NARU, 'serve', 'udp://127.0.0.1:0', '--', 'cat')
     same(status, 2, 'exit status')

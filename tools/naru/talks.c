@@ -215,6 +215,7 @@ static int relay(struct naru_conv *conv, void *arg)
 	                                  .report_arg = log,
 	                                  .report_calls = log->verbosity >=
 	                                                  NR_TOOL_LOG_CALLS,
+	                                  .framing = given->framing,
 	                                  .announce = given->announce,
 	                                  .announce_for = conv));
 	if (err < 0) {
@@ -241,7 +242,8 @@ const struct nr_tool_talk nr_tool_talks[] = {
          NULL, nr_tool_messages_daytime},
 	{"time", time_of_day, false, "send the time as a number (RFC 868)"},
 	{"relay", relay, true,
-         "carry bytes to and from a server: ENDPOINT[,ENDPOINT...]"},
+         "carry bytes to and from a server: ENDPOINT[,ENDPOINT...]", NULL,
+         relay},
 	{NULL, NULL, false, NULL},
 };
 

@@ -17,10 +17,10 @@ struct nr_tool_talk_arg {
 	const char *target; /* of relay=ENDPOINT, as it was given */
 	/* What that was cut into, ended by null. */
 	const char *targets[NARU_DIAL_ENDPOINTS_MAX + 1];
-	char **argv;                 /* of a program, ended by null */
-	enum naru_announce announce; /* what relay sends first */
-	bool framed;                 /* --framing: the limit is the user's */
-	struct nr_tool_log *log;     /* where to say what went wrong */
+	char **argv;                        /* of a program, ended by null */
+	enum naru_announce announce;        /* what relay sends first */
+	const struct naru_framing *framing; /* --framing, or null */
+	struct nr_tool_log *log;            /* where to say what went wrong */
 };
 
 struct nr_tool_talk {
