@@ -135,6 +135,18 @@ def test_serve_each_framing_on_the_wire():
         server.is_well()
 
 
+def test_varint_may_be_longer_than_it_need_be():
+    """Up to ten bytes; the shortest form goes back."""
+    server = serve('--framing', 'varint', '-v')
+    long = b'\x80\x80\x80\x80\0' + b'\x82' + b'\x80' * 8 + b'\0hi'
+    same(server.connect().exchange(long), b'\0\2hi')
+    peer = server.connect()
+    peer.send(b'\x80' * 10 + b'\0')
+    peer.finish()
+    server.says(r'conversation 2 ends: .*failed: .*\(NARU_EFRAME\)')
+    server.is_well()
+
+
 def test_fixed_size():
     same(typed('--framing', 'fixed=4', data=b'abcd\nefgh\n',
                answer=b'12345678'), (0, b'1234\n5678\n', '', b'abcdefgh'))

@@ -204,8 +204,10 @@ static int relay(struct naru_conv *conv, void *arg)
 	struct naru_conv *other;
 	int err, end;
 
-	if (!log)
+	if (!log) {
+		naru_abort(conv);
 		return -ENOMEM;
+	}
 	nr_tool_log_init(log, given->log->verbosity, true);
 	log->pid = given->log->pid;
 	log->capture = true;
@@ -222,6 +224,8 @@ static int relay(struct naru_conv *conv, void *arg)
 		nr_tool_log(log, NR_TOOL_LOG_ERROR,
 		            "conversation %" PRIu64 ": relay: %s: %s",
 		            naru_id(conv), given->target, naru_strerror(err));
+		/* Not the empty answer that an orderly end would be. */
+		naru_abort(conv);
 		return err;
 	}
 	err = naru_relay(conv, other);
