@@ -8,7 +8,7 @@
  * cannot be reached, to the next that can. Nothing of what they say to each
  * other is known here. What finishes on one side finishes on the other, a slow
  * receiver slows its sender and nobody else, and where one side breaks off, so
- * does the other.
+ * does the other. A client for whom no backend can be reached sees a reset.
  */
 
 #include <inttypes.h>
@@ -40,8 +40,11 @@ static int forward(struct naru_conv *client, void *arg)
 			break;
 		fprintf(stderr, "%s: %s\n", endpoint, naru_strerror(err));
 	}
-	if (err < 0)
+	if (err < 0) {
+		/* An orderly end would be an answer with nothing in it. */
+		naru_abort(client);
 		return err;
+	}
 	err = naru_relay(client, backend);
 	end = naru_close(backend);
 	return err < 0 ? err : end;

@@ -105,9 +105,11 @@ NARU_RESULT int naru_finish(struct naru_conv *conv);
  * or one breaks. The end of one direction is passed on as a half-close (RFC
  * 9293, 3.6), so that the other direction still runs to its end. Where either
  * is over UDP it carries messages, each under its own side's framing, and a
- * direction out of UDP ends by silence. Waits; needs a second strand, which it
- * spawns from A. A's and B's timeouts hold; who listens to the other side is
- * not idle. Both stay the caller's.
+ * direction out of UDP ends by silence; one that was dialled for an accepted
+ * stream ends also when that has finished and no answer came for
+ * NARU_TIMEOUT_END. Waits; needs a second strand, which it spawns from A. A's
+ * and B's timeouts hold; who listens to the other side is not idle. Both stay
+ * the caller's.
  *
  * What comes in bulk over plain sockets is spliced (splice(2)) through a pipe
  * of 256 KiB at most; all else goes through a buffer of 16 KiB. More than that

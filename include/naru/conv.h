@@ -14,7 +14,8 @@
  * connection and drop what was sent but not yet delivered.) Deferred calls
  * run last, the newest first. An end that lost bytes is an error, as far as
  * that is known by then: where the peer had finished first, what the system has
- * still to deliver is left to it.
+ * still to deliver is left to it. After naru_abort() the socket is closed at
+ * once.
  */
 
 #include <sys/types.h>
@@ -158,6 +159,19 @@ NARU_RESULT int naru_join(struct naru_conv *conv);
  * dialled: naru_close() ends it.
  */
 NARU_RESULT int naru_cancel(struct naru_conv *conv);
+
+/*
+ * Breaks CONV off, accepted or dialled, where an orderly end would tell the
+ * peer that it has all there is: the peer of a TCP connection sees a reset.
+ * (Unix sockets know none, and over UDP nobody is told.) What was written and
+ * not yet sent is lost. From then on no call receives or sends: those that
+ * receive return 0 or an error, those that send an error. CONV is to be ended
+ * as ever, by its talk's return or naru_close(), which does not wait for the
+ * peer then. From any strand that knows that CONV has not ended. Does not wait.
+ *
+ * Returns 0, also when called again, or -EINVAL for null.
+ */
+int naru_abort(struct naru_conv *conv);
 
 /*
  * How much of its stack the calling strand has used so far, at the deepest, in

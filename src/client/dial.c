@@ -122,7 +122,8 @@ static int parse_endpoint(struct dial *dial, unsigned index,
 	if (err == 0 && dial->options.announce &&
 	    ret_endpoint->transport->datagram)
 		err = report_wrong(dial, "announce",
-		                   "PROXY headers go over streams alone",
+		                   "PROXY headers stand before a stream, "
+		                   "which UDP is not",
 		                   -EINVAL);
 	return err;
 }

@@ -151,6 +151,14 @@ void nr_conv_break(struct naru_conv *conv)
 		conv->link.ops->abort(&conv->link);
 }
 
+int naru_abort(struct naru_conv *conv)
+{
+	if (!nr_conv_is(conv))
+		return -EINVAL;
+	nr_conv_break(conv);
+	return 0;
+}
+
 /* Everything up to the closing of the socket. */
 static int end_gracefully(struct naru_conv *conv)
 {

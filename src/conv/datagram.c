@@ -86,6 +86,8 @@ static int receive_some(struct naru_conv *conv, int64_t until,
 	struct nr_io *io = nr_strand_self()->io;
 	int got;
 
+	if (conv->in.until > 0)
+		until = nr_time_min(until, conv->in.until);
 	io->heeds_stop = !link->dialled || conv->in.for_accepted;
 	got = link->transport->datagram->recv(link, io, conv->in.soon, until,
 	                                      ret_received);

@@ -34,6 +34,8 @@ struct nr_input {
 	bool for_accepted; /* of datagrams: waited for only until the server
 	                      stops, though dialled */
 	bool soon;         /* more is probably there already */
+	int64_t until;     /* of datagrams: no wait goes on for longer; 0 for
+	                      no such bound */
 };
 
 /* Gives back the buffer, with what is in it. */

@@ -27,6 +27,10 @@
  * server stops. */
 #define ANSWERS_NS NR_NS_PER_S
 
+/* A wait for answers over datagrams looks so often whether anybody is left to
+ * ask: a stream that finishes wakes nobody but its own direction. */
+#define LOOK_NS (5 * NR_NS_PER_S)
+
 /* One direction. */
 struct flow {
 	struct relay *relay;
@@ -34,6 +38,8 @@ struct flow {
 	struct flow *other;
 	_Atomic uint64_t carried; /* bytes */
 	_Atomic bool finished;    /* TO was told that no more comes */
+	_Atomic int64_t ended;    /* when FROM ended in order, or 0 */
+	bool stopping;            /* the server does, FROM was told */
 	unsigned full;            /* buffers in a row */
 };
 
@@ -43,6 +49,12 @@ struct relay {
 	unsigned splicing;    /* directions that do */
 };
 
+static bool is_before_deadline(const struct flow *flow)
+{
+	return nr_now() < atomic_load_explicit(&flow->from->deadline,
+	                                       memory_order_relaxed);
+}
+
 /* Whether the other direction has carried something since SEEN: then our peer,
  * who says nothing, is not idle; it listens. */
 static bool is_listening(struct flow *flow, uint64_t *seen)
@@ -50,9 +62,7 @@ static bool is_listening(struct flow *flow, uint64_t *seen)
 	uint64_t before = *seen;
 
 	*seen = atomic_load(&flow->other->carried);
-	return *seen != before &&
-	       nr_now() < atomic_load_explicit(&flow->from->deadline,
-	                                       memory_order_relaxed);
+	return *seen != before && is_before_deadline(flow);
 }
 
 /* Receives into PIPE, or into the buffer where that is null. */
@@ -177,43 +187,92 @@ static int end(struct flow *flow)
 	    link->ops->broke(link))
 		return -ECONNRESET;
 	atomic_store(&flow->finished, true);
+	atomic_store(&flow->ended, nr_now());
 	return naru_finish(flow->to);
 }
 
-/* The server stops: FROM, which was dialled for somebody over datagrams, is
- * waited for only as long as an answer may take. */
-static void await_answers(struct flow *flow)
+/* Whether FROM, which has no end of its own, was dialled for somebody who may
+ * be gone one day. */
+static bool is_for_accepted(const struct flow *flow)
 {
-	struct naru_conv *from = flow->from;
-	int64_t idle = atomic_load(&from->timeouts[NARU_TIMEOUT_IDLE]);
+	return flow->from->link.keeps_messages && flow->from->link.dialled &&
+	       !flow->to->link.dialled;
+}
 
-	from->in.for_accepted = false;
-	from->in.ended = false;
-	atomic_store(&from->timeouts[NARU_TIMEOUT_IDLE],
-	             nr_time_min(idle, ANSWERS_NS));
+/*
+ * Until when a wait for answers from FROM, which began at SINCE and is bounded
+ * by UNTIL, makes sense as things stand: where the peer that they are for asks
+ * nothing any more, only as long as they may be under way.
+ */
+static int64_t until_answered(const struct flow *flow, int64_t since,
+                              int64_t until)
+{
+	const _Atomic int64_t *timeouts = flow->from->timeouts;
+	int64_t asked = atomic_load(&flow->other->ended);
+	int64_t most = nr_time_min(atomic_load(&timeouts[NARU_TIMEOUT_IDLE]),
+	                           atomic_load(&timeouts[NARU_TIMEOUT_END]));
+
+	/* A peer of datagrams ends by silence, which says nothing, but for a
+	 * stop. */
+	if (!asked || (flow->to->link.keeps_messages && !flow->stopping))
+		return until;
+	if (flow->stopping)
+		most = nr_time_min(most, ANSWERS_NS);
+	return nr_time_add(asked > since ? asked : since, most);
+}
+
+/*
+ * Receives from FROM, whose datagrams answer an accepted peer: neither that
+ * this one has finished nor that the server stops ends the wait for them by
+ * itself. -ETIMEDOUT is silence, or the deadline.
+ */
+static int receive_answer(struct flow *flow, struct naru_msg *ret_msg)
+{
+	struct nr_input *in = &flow->from->in;
+	int64_t since = nr_now();
+	int64_t until = nr_conv_until(flow->from, NARU_TIMEOUT_IDLE);
+	int64_t every = flow->to->link.keeps_messages ? NR_NEVER : LOOK_NS;
+	int64_t look, now = since;
+	int err;
+
+	do {
+		look = nr_time_add(now, flow->stopping ? ANSWERS_NS : every);
+		in->until =
+			nr_time_min(look, until_answered(flow, since, until));
+		in->for_accepted = !flow->stopping;
+		err = naru_recv(flow->from, ret_msg);
+		if (err == 0) {
+			flow->stopping = true;
+			in->ended = false;
+		}
+		now = nr_now();
+	} while (err == 0 || (err == -ETIMEDOUT && is_before_deadline(flow) &&
+	                      now < until_answered(flow, since, until)));
+	in->for_accepted = false;
+	in->until = 0;
+	return err;
 }
 
 /* One direction in whole messages, where an end of it keeps them apart. */
 static int carry_messages(struct flow *flow)
 {
 	uint64_t seen = atomic_load(&flow->other->carried);
+	bool answers = is_for_accepted(flow);
 	struct naru_msg msg;
 	int err;
 
 	for (;;) {
-		err = naru_recv(flow->from, &msg);
-		if (err == -ETIMEDOUT && is_listening(flow, &seen))
+		err = answers ? receive_answer(flow, &msg)
+		              : naru_recv(flow->from, &msg);
+		if (err == -ETIMEDOUT &&
+		    !(answers && atomic_load(&flow->other->ended)) &&
+		    is_listening(flow, &seen))
 			continue;
-		if (err == 0 && flow->from->in.for_accepted) {
-			await_answers(flow);
-			continue;
-		}
 		/* Silence is the only end that datagrams have; a deadline is
 		 * none. */
 		if (err == 0 ||
 		    (err == -ETIMEDOUT && flow->from->link.keeps_messages &&
-		     nr_now() < atomic_load_explicit(&flow->from->deadline,
-		                                     memory_order_relaxed)))
+		     is_before_deadline(flow)))
 			return end(flow);
 		if (err < 0)
 			return err;
@@ -228,30 +287,14 @@ static int carry_messages(struct flow *flow)
 	}
 }
 
-/* Whether nobody is left to carry to once the server stops: it waits for no
- * datagram of TO's peer, and FROM, which was dialled, has no end of its own. */
-static bool is_for_accepted(const struct flow *flow)
-{
-	const struct nr_link *from = &flow->from->link, *to = &flow->to->link;
-
-	return from->keeps_messages && from->dialled && to->keeps_messages &&
-	       !to->dialled;
-}
-
 /* One direction, until FROM's peer has finished. */
 static int carry(struct flow *flow)
 {
 	ssize_t got;
 	int err;
 
-	if (flow->from->link.keeps_messages || flow->to->link.keeps_messages) {
-		struct nr_input *in = &flow->from->in;
-
-		in->for_accepted = is_for_accepted(flow);
-		err = carry_messages(flow);
-		in->for_accepted = false;
-		return err;
-	}
+	if (flow->from->link.keeps_messages || flow->to->link.keeps_messages)
+		return carry_messages(flow);
 	nr_input_end_view(flow->from);
 	for (;;) {
 		err = pass_buffer(flow);

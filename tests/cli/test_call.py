@@ -228,7 +228,8 @@ def test_usage_errors_name_what_is_wrong():
 def test_help_goes_to_standard_output():
     status, out, err = call('--help')
     same((status, err), (0, ''))
-    has(out.decode(), 'usage: naru call', '--source', '--half-open')
+    has(out.decode(), 'usage: naru call', 'tls://', 'udp://', 'unix:@NAME',
+        '--source', '--half-open')
 
 
 def test_source_is_the_address_called_from():

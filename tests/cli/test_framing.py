@@ -135,6 +135,18 @@ def test_serve_each_framing_on_the_wire():
         server.is_well()
 
 
+def test_varint_may_be_longer_than_it_need_be():
+    """Up to ten bytes; the shortest form goes back."""
+    server = serve('--framing', 'varint', '-v')
+    long = b'\x80\x80\x80\x80\0' + b'\x82' + b'\x80' * 8 + b'\0hi'
+    same(server.connect().exchange(long), b'\0\2hi')
+    peer = server.connect()
+    peer.send(b'\x80' * 10 + b'\0')
+    peer.finish()
+    server.says(r'conversation 2 ends: .*failed: .*\(NARU_EFRAME\)')
+    server.is_well()
+
+
 def test_fixed_size():
     same(typed('--framing', 'fixed=4', data=b'abcd\nefgh\n',
                answer=b'12345678'), (0, b'1234\n5678\n', '', b'abcdefgh'))
@@ -416,9 +428,13 @@ def test_wrong_text_is_told_with_its_place():
 
 
 def test_talks_without_messages_refuse():
-    for talk in ('chargen', 'time', 'relay=localhost:1'):
+    for talk in ('chargen', 'time'):
         wrong('serve', '--framing', 'u16', talk,
-              names=['--framing: ', talk.split('=')[0], 'echo'])
+              names=['--framing: ', talk, 'echo'])
+    for target in ('localhost:1', 'udp://localhost:1,localhost:1'):
+        wrong('serve', '--framing', 'u16', f'relay={target}',
+              names=['--framing: relay ', 'listens at udp://',
+                     'connects to is udp://'])
     wrong('serve', '--crlf', 'chargen', names=['--crlf: chargen'])
     wrong('serve', '--framing', 'u16', '--', 'cat', names=['--framing: '])
     wrong('serve', '--hex', names=['--hex: ', 'naru call'])

@@ -357,8 +357,28 @@ def test_what_cannot_be_read_is_told_with_its_place():
         "--announce: 'v3': there is no such version; there are v1, v2")
     has(wrong_usage('serve', '--announce', 'v1', 'echo'),
         '--announce: this is for the talk relay')
+    for target in ('udp://127.0.0.1:1', 'localhost:1,udp://127.0.0.1:1'):
+        has(wrong_usage('serve', '--announce', 'v2', f'relay={target}'),
+            f"--announce: '{target}': PROXY headers stand before a stream, "
+            'which UDP is not')
+    for args in (['udp://127.0.0.1:1'],
+                 ['--or', 'udp://127.0.0.1:1', '127.0.0.1:1']):
+        has(wrong_usage('call', '--proxy-protocol', 'v2', *args),
+            'naru call: --proxy-protocol: PROXY headers stand before a '
+            'stream, which UDP is not\n')
     has(wrong_usage('call', '--proxy-protocol', '2'),
         "--proxy-protocol: '2': there is no such version")
+
+
+def test_networks_without_their_sign_are_told():
+    for networks in ('10.0.0.0/8', '2001:db8::/32,::1'):
+        for more in ([], ['tcp://127.0.0.1:0']):
+            has(wrong_usage('serve', '--proxy-protocol', networks, *more),
+                f"naru serve: --proxy-protocol: '{networks}': networks follow "
+                f'with "=": --proxy-protocol={networks}')
+    # An endpoint is none, also one that has a slash or no letter.
+    for endpoint in (f'unix:{temporary() / "naru"}', '127.0.0.1:0'):
+        serve('--proxy-protocol', endpoint).is_well()
 
 
 harness.main(globals())

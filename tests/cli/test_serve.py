@@ -282,6 +282,9 @@ def test_usage_errors_name_what_is_wrong():
             (['--idle-timeout', '0'], ['--idle-timeout', 'at least']),
             (['--idle-timeout', '5 s'], ['--idle-timeout', "' s'"]),
             (['--idle-timeout', '9999999h'], ['--idle-timeout', 'year']),
+            (['--message-timeout', '0'], ['--message-timeout', 'at least']),
+            (['--write-timeout', '1x'], ['--write-timeout', "'x'"]),
+            (['--servername', 'a'], ['--servername', 'naru call']),
             (['--drain', '1d'], ['--drain', "'d'"]),
             (['--io', 'poll'], ['--io', "'poll'", 'auto', 'uring', 'epoll']),
             (['--stall', '0'], ['--stall', 'at least']),
@@ -324,8 +327,8 @@ def test_help_goes_to_standard_output():
     for args in (['serve', '--help'], ['help', 'serve'], ['serve', '-h']):
         status, out, err = run(NARU, *args)
         same((status, err), (0, ''), str(args))
-        has(out.decode(), 'usage: naru serve', '--idle-timeout', 'prefork',
-            'chargen')
+        has(out.decode(), 'usage: naru serve', 'tls://', 'udp://',
+            'unix:@NAME', '--idle-timeout', 'prefork', 'chargen')
 
 
 def test_name_that_does_not_resolve():
@@ -501,6 +504,38 @@ def test_idle_timeout_ends_a_silent_peer(model):
     assert 0.19 < took < 10, took
     peer.close()
     server.says(r'conversation 1 ends: .*timed out: .*\(ETIMEDOUT\)')
+    server.is_well()
+
+
+@every_model
+def test_message_timeout_ends_a_trickle(model):
+    server = serve('-m', model, '--message-timeout', '300ms', '--framing',
+                   'u16', '-v')
+    peer = server.connect()
+    same(peer.ask(b'\0\5hello'), b'\0\5hello')
+    peer.send(b'\0\xff')
+    began, cut = time.monotonic(), False
+    # A byte now and then, each well before the last one is long ago.
+    while not cut and time.monotonic() - began < harness.PATIENCE:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            peer.send(b'x')
+        cut = bool(select.select([peer.sock], [], [], 0.02)[0])
+    took = time.monotonic() - began
+    assert cut and 0.29 < took < 4, took
+    peer.close()
+    server.says(r'conversation 1 ends: .*timed out: .*\(ETIMEDOUT\)')
+    server.is_well()
+
+
+@every_model
+def test_write_timeout_ends_who_does_not_read(model):
+    server = serve('-m', model, '--write-timeout', '300ms', '-v', 'chargen')
+    began = time.monotonic()
+    peer = server.connect()
+    server.says(r'conversation 1 ends: .*timed out: .*\(ETIMEDOUT\)')
+    took = time.monotonic() - began
+    assert 0.29 < took < 10, took
+    peer.close()
     server.is_well()
 
 

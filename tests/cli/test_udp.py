@@ -11,13 +11,14 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 
 import harness
 from harness import (NARU, PATIENCE, Server, at_end, every_model,
-                     every_parallel_model, has, matches, need, run, same,
+                     every_parallel_model, has, matches, need, only, run, same,
                      serve, spawn, until)
 
 EXAMPLES = pathlib.Path(sys.argv[3]).resolve() if len(sys.argv) > 3 else None
@@ -218,6 +219,22 @@ def test_what_is_dropped_is_told():
     server.stop()
 
 
+@every_model
+def test_what_a_conversation_dropped_is_told_at_its_end(model):
+    server = over_udp('-m', model, '-v', '--idle-timeout', '500ms')
+    peer = Peer(server)
+    same(peer.ask(b'first'), b'first')
+    # More than the queue of its socket holds, while nobody takes any.
+    frozen = [server.pid, *harness.session_of(server.process.pid)]
+    harness.freeze(*frozen)
+    for _ in range(2000):
+        peer.send(b'x' * 8000)
+    harness.thaw(*frozen)
+    server.says(r'^naru: conversation 1 ends: .* bytes sent, [1-9]\d* '
+                r'datagrams dropped, .*: well$')
+    server.stop()
+
+
 def test_program_is_refused():
     status, _, err = run(NARU, 'serve', 'udp://127.0.0.1:0', '--', 'cat')
     same(status, 2, 'exit status')
@@ -246,6 +263,101 @@ def test_relay_carries_datagrams():
         same(peer.ask(data), data)
     end(relay)
     end(echo)
+
+
+# One that stands between a stream and datagrams, as with DNS over TCP.
+BETWEEN = ('fiber', 'fiber-epoll', 'thread', 'prefork', 'iterative')
+
+
+def lengthened(*messages):
+    return b''.join(struct.pack('>H', len(one)) + one for one in messages)
+
+
+def backend():
+    """A socket of ours that datagrams go to, and its endpoint."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    at_end(sock.close)
+    sock.settimeout(PATIENCE)
+    sock.bind(('127.0.0.1', 0))
+    return sock, f'udp://127.0.0.1:{sock.getsockname()[1]}'
+
+
+def gone_and_stopped(relay):
+    """Stops a RELAY whose clients have left: it need not wait for any."""
+    began = time.monotonic()
+    relay.is_well()
+    took = time.monotonic() - began
+    assert took < 5, f'it ended after {took} s'
+
+
+@only(BETWEEN)
+def test_messages_of_a_stream_are_datagrams_behind_a_relay(model):
+    echo = over_udp()
+    relay = serve('-m', model, '-v', '--framing', 'u16', '127.0.0.1',
+                  f'relay={echo.endpoint}')
+    peer = relay.connect()
+    several = lengthened(b'one', b'', b'two\nlines', b'x' * 9000)
+    same(peer.ask(several), several, 'what came in one piece')
+    for piece in (several[:1], several[1:3], several[3:]):
+        peer.send(piece)
+    same(peer.read(len(several)), several, 'what came in pieces')
+    peer.send(lengthened(b'last'))
+    peer.finish()
+    same(peer.read(6), lengthened(b'last'), 'after the half-close')
+    peer.close()
+    gone_and_stopped(relay)
+    relay.says(r'conversation 1: relayed \d+ bytes to 127\.0\.0\.1:\d+ and '
+               r'\d+ back in [^:]*$')
+    end(echo)
+
+
+@only(BETWEEN)
+def test_datagrams_are_messages_of_a_stream_behind_a_relay(model):
+    echo = serve('--framing', 'u16', '127.0.0.1')
+    relay = Server(*harness.with_model(('-m', model)), '--framing', 'u16',
+                   'udp://127.0.0.1:0', f'relay=127.0.0.1:{echo.port}')
+    peer = Peer(relay)
+    for data in (b'one', b'', b'two\n', b'x' * 9000):
+        same(peer.ask(data), data)
+    gone_and_stopped(relay)
+    echo.is_well()
+
+
+@only(BETWEEN)
+def test_answer_under_way_comes_after_the_stop(model):
+    sock, endpoint = backend()
+    relay = serve('-m', model, '--framing', 'u16', '127.0.0.1',
+                  f'relay={endpoint}')
+    peer = relay.connect()
+    peer.send(lengthened(b'question'))
+    peer.finish()
+    data, who = sock.recvfrom(100)
+    same(data, b'question')
+    relay.tell()
+    relay.says('stopping')
+    sock.sendto(b'answer', who)
+    same(peer.rest(), lengthened(b'answer'))
+    peer.close()
+    same(relay.end(), 0, relay.said())
+
+
+@only(('fiber', 'thread'))
+def test_who_has_finished_waits_five_seconds_for_answers(model):
+    sock, endpoint = backend()
+    relay = serve('-m', model, '--framing', 'u16', '127.0.0.1',
+                  f'relay={endpoint}')
+    peer = relay.connect()
+    peer.send(lengthened(b'question'))
+    _, who = sock.recvfrom(100)
+    sock.sendto(b'first', who)
+    same(peer.read(7), lengthened(b'first'))
+    began = time.monotonic()
+    peer.finish()
+    same(peer.rest(), b'')
+    took = time.monotonic() - began
+    assert 4.9 < took < 20, f'it waited for {took} s'
+    peer.close()
+    relay.is_well()
 
 
 def test_ncat_and_socat_talk():

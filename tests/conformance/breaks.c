@@ -245,7 +245,72 @@ static void test_answer_is_received_before_the_error(void **state)
 	server_stop(server);
 }
 
+/* Breaks off what an orderly end would make look whole. */
+static int talk_aborts(struct naru_conv *conv, void *arg)
+{
+	struct naru_msg msg;
+
+	(void)arg;
+	MUST(naru_recv(conv, &msg), 1);
+	EXPECT(naru_send(conv, "never sent", 10), 0);
+	EXPECT(naru_abort(conv), 0);
+	EXPECT(naru_abort(conv), 0);
+	EXPECT(naru_abort(NULL), -EINVAL);
+	if (naru_recv(conv, &msg) > 0)
+		EXPECT(0, -ECANCELED);
+	if (naru_send(conv, "nor this", 8) == 0 && naru_flush(conv) == 0)
+		EXPECT(0, -EPIPE);
+	return -EIO;
+}
+
+static void test_abort_resets_the_peer(void **state)
+{
+	struct server *server = server_start(talk_aborts, NULL, NULL);
+	int fd = client_connect(server->endpoint[0]);
+
+	(void)state;
+	client_say(fd, "begin\nunread");
+	client_expect_reset(fd);
+	wait_seen(NARU_EVENT_END, 1);
+	assert_result(atomic_load(&shared->end_result), -EIO);
+	close(fd);
+	server_stop(server);
+}
+
+static int talk_aborts_far(struct naru_conv *conv, void *arg)
+{
+	struct naru_conv *far;
+	char byte;
+
+	(void)arg;
+	MUST(naru_dial(&far, far_endpoint, NULL), 0);
+	MUST(naru_read(far, &byte, 1), 1);
+	EXPECT(naru_abort(far), 0);
+	EXPECT(naru_close(far), 0);
+	return naru_write(conv, "done", 4);
+}
+
+static void test_abort_resets_who_was_dialled(void **state)
+{
+	int listener = client_listen(far_endpoint, sizeof(far_endpoint));
+	struct server *server = server_start(talk_aborts_far, NULL, NULL);
+	int client = client_connect(server->endpoint[0]), far;
+
+	(void)state;
+	far = client_accept(listener);
+	client_say(far, "x");
+	client_expect_reset(far);
+	client_expect(client, "done");
+	client_expect_end(client);
+	close(client);
+	close(far);
+	close(listener);
+	server_stop(server);
+}
+
 static const struct conformance_case cases[] = {
+	CASE(test_abort_resets_the_peer),
+	CASE(test_abort_resets_who_was_dialled),
 	CASE(test_relay_that_times_out_resets_both_peers),
 	CASE(test_relay_passes_a_reset_on),
 	CASE(test_relay_that_is_cancelled_resets_both_peers),

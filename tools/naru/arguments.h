@@ -43,6 +43,14 @@ int nr_tool_hex_digit(char c);
 /* The port where none is given, as naru/addr.h has it. */
 #define NR_TOOL_NO_PORT (-1)
 
+/* What --help says of ENDPOINT. */
+#define NR_TOOL_ENDPOINT_USAGE                                                 \
+	"ENDPOINT is HOST:PORT, [IPV6]:PORT, HOST or PORT, with tcp://, "      \
+	"tls:// or udp://\n"                                                   \
+	"before it, or nothing for tcp://; or unix:/PATH or unix:@NAME. The "  \
+	"default is\n"                                                         \
+	"localhost:1060.\n"
+
 /* An endpoint and its length at most: a scheme, a host, a port. */
 #define NR_TOOL_ENDPOINT_TEXT 1100
 

@@ -90,14 +90,12 @@ static void usage(FILE *out)
 {
 	fputs("usage: naru call [options] [ENDPOINT]\n"
 	      "\n"
-	      "Connects to ENDPOINT (default localhost:1060), sends what comes "
-	      "on standard\n"
-	      "input and prints what the peer sends. The end of input is told "
-	      "to the peer,\n"
-	      "and its answer is still read to the end; the peer's end ends "
-	      "the "
-	      "call.\n"
-	      "\n",
+	      "Connects to ENDPOINT, sends what comes on standard input and "
+	      "prints what the\n"
+	      "peer sends. The end of input is told to the peer, and its "
+	      "answer is still read\n"
+	      "to the end; the peer's end ends the call.\n"
+	      "\n" NR_TOOL_ENDPOINT_USAGE "\n",
 	      out);
 	usage_options(out);
 	fputs("\n" NR_TOOL_FRAMING_USAGE "\n"
@@ -350,6 +348,8 @@ static int dial_fails(const struct call *call, int err)
 	}
 	if (nr_tool_tls_is_wrong(&call->log))
 		nr_tool_tls_say_wrong(&call->tls, NAME, call->log.why, err);
+	else if (strcmp(call->log.what, "announce") == 0)
+		nr_tool_say(NAME, "--proxy-protocol: %s", call->log.why);
 	else if (call->log.why[0] && strcmp(call->log.what, "TLS") == 0)
 		nr_tool_say(NAME, "%s: %s: %s", call->endpoint,
 		            naru_strerror(err), call->log.why);

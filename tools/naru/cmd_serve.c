@@ -197,7 +197,7 @@ static naru_talk *pick_talk(const struct nr_tool_serving *serve)
 
 	if (is_udp(serve))
 		return talk->run_datagram ? talk->run_datagram : talk->run;
-	return serve->arg.framed ? talk->run_messages : talk->run;
+	return serve->arg.framing ? talk->run_messages : talk->run;
 }
 
 static int run(struct nr_tool_serving *serve)

@@ -89,7 +89,7 @@ static void show_end(const struct nr_tool_log *log,
                      const struct naru_event *event)
 {
 	char names[TUPLE_TEXT], took[NR_TOOL_DURATION_TEXT], how[256] = "well";
-	char stack[64];
+	char stack[64], dropped[48] = "";
 
 	if (log->verbosity < NR_TOOL_LOG_CONVERSATIONS)
 		return;
@@ -103,11 +103,14 @@ static void show_end(const struct nr_tool_log *log,
 		snprintf(how, sizeof(how), "failed: %s (%s)",
 		         naru_strerror(event->result),
 		         naru_errname(event->result));
+	if (event->dropped > 0)
+		snprintf(dropped, sizeof(dropped),
+		         ", %" PRIu64 " datagrams dropped", event->dropped);
 	nr_tool_log(log, NR_TOOL_LOG_CONVERSATIONS,
 	            "conversation %" PRIu64 " ends: %s, %" PRIu64
-	            " bytes received, %" PRIu64 " bytes sent, %s%s: %s",
+	            " bytes received, %" PRIu64 " bytes sent%s, %s%s: %s",
 	            event->id, tuple(names, log, event), event->received,
-	            event->sent,
+	            event->sent, dropped,
 	            nr_tool_duration_text(took, event->duration_ms),
 	            stack_text(stack, event), how);
 }

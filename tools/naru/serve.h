@@ -4,8 +4,8 @@
 
 /*
  * What the parts of naru serve share: reading its command line
- * (serve_options.c), telling that it is ready (serve_ready.c), and its life
- * (cmd_serve.c).
+ * (serve_options.c, serve_relay.c), telling that it is ready (serve_ready.c),
+ * and its life (cmd_serve.c).
  */
 
 #include <stdbool.h>
@@ -45,6 +45,16 @@ struct nr_tool_serving {
 /* Reads the command line. False where it cannot be understood, and that has
  * been said. */
 bool nr_tool_serve_parse(struct nr_tool_serving *serve, int argc, char **argv);
+
+/* Whether what --announce sends can go to relay's endpoints: over streams, not
+ * over UDP. False where not, and that has been said. */
+bool nr_tool_serve_can_announce(const struct nr_tool_serving *serve);
+
+/* Whether the talk has messages, as OPTION wants it; a relay does where one of
+ * its sides is datagrams, which keep them apart. False where not, and that has
+ * been said. */
+bool nr_tool_serve_has_messages(const struct nr_tool_serving *serve,
+                                const char *option);
 
 void nr_tool_serve_usage(FILE *out);
 

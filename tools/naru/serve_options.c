@@ -40,9 +40,14 @@ static void usage_options(FILE *out)
 	      "output when ready\n"
 	      "      --idle-timeout TIME     how long a talk waits for its "
 	      "peer; 10m\n"
+	      "      --message-timeout TIME  how long a message may take from "
+	      "its first byte\n"
+	      "                              on; 1m\n"
+	      "      --write-timeout TIME    how long one send may take; 1m\n"
 	      "      --handshake-timeout TIME\n"
-	      "                              how long what comes before it may "
-	      "take: TLS; 10s\n"
+	      "                              how long what comes before a talk "
+	      "may take: a\n"
+	      "                              PROXY header and TLS; 10s\n"
 	      "      --drain TIME            how long conversations may take "
 	      "to end; 10s\n"
 	      "      --stack SIZE            the stack of a fiber, 128K, or of "
@@ -107,10 +112,10 @@ void nr_tool_serve_usage(FILE *out)
 	fputs("usage: naru serve [options] [ENDPOINT] [TALK]\n"
 	      "       naru serve [options] [ENDPOINT] -- PROGRAM [ARG...]\n"
 	      "\n"
-	      "Serves clients at ENDPOINT: HOST:PORT, [IPV6]:PORT, :PORT or "
-	      "*:PORT for all\n"
-	      "addresses, PORT, unix:/PATH, unix:@NAME. The default is "
-	      "localhost:1060.\n"
+	      "Serves clients at ENDPOINT, and holds the conversation TALK "
+	      "with each.\n"
+	      "\n" NR_TOOL_ENDPOINT_USAGE
+	      ":PORT and *:PORT are all addresses.\n"
 	      "\n",
 	      out);
 	usage_options(out);
@@ -212,13 +217,28 @@ static bool set_io(const char *text, enum naru_io *ret_io)
 	return true;
 }
 
+/* Whether TEXT, which may be null, is a list of networks and nothing else. */
+static bool is_networks(const char *text)
+{
+	return text && strchr(text, '/') &&
+	       text[strspn(text, "0123456789abcdefABCDEF.:/,")] == '\0';
+}
+
 /* "required", "required,NETWORKS", or "NETWORKS". What the networks say, the
- * library reads. */
-static bool set_proxy(const char *text, struct naru_options *options)
+ * library reads. NEXT is the word behind, which is no value of ours. */
+static bool set_proxy(const char *text, const char *next,
+                      struct naru_options *options)
 {
 	static const char required[] = "required";
 	size_t len = sizeof(required) - 1;
 
+	if (!text && is_networks(next)) {
+		nr_tool_say(NAME,
+		            "--proxy-protocol: '%s': networks follow with "
+		            "\"=\": --proxy-protocol=%s",
+		            next, next);
+		return false;
+	}
 	options->proxy = NARU_PROXY_REQUIRED;
 	options->proxy_from = NULL;
 	if (!text || strcmp(text, required) == 0)
@@ -235,6 +255,8 @@ static bool set_proxy(const char *text, struct naru_options *options)
 /* Long options without a letter. */
 enum {
 	OPTION_IDLE = 256,
+	OPTION_MESSAGE,
+	OPTION_WRITE,
 	OPTION_DRAIN,
 	OPTION_STACK,
 	OPTION_IO,
@@ -258,6 +280,8 @@ static const struct option long_options[] = {
 	{"max-conversations", required_argument, NULL, 'c'},
 	{"port", required_argument, NULL, 'p'},
 	{"idle-timeout", required_argument, NULL, OPTION_IDLE},
+	{"message-timeout", required_argument, NULL, OPTION_MESSAGE},
+	{"write-timeout", required_argument, NULL, OPTION_WRITE},
 	{"drain", required_argument, NULL, OPTION_DRAIN},
 	{"stack", required_argument, NULL, OPTION_STACK},
 	{"io", required_argument, NULL, OPTION_IO},
@@ -299,6 +323,10 @@ static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
 		return nr_tool_number(&port, text, &serve->port);
 	case OPTION_IDLE:
 		return set_time("--idle-timeout", 1, text, &o->idle_ms);
+	case OPTION_MESSAGE:
+		return set_time("--message-timeout", 1, text, &o->message_ms);
+	case OPTION_WRITE:
+		return set_time("--write-timeout", 1, text, &o->write_ms);
 	case OPTION_STACK:
 		return set_stack(text, &o->stack_size);
 	case OPTION_IO:
@@ -310,8 +338,6 @@ static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
 		return nr_tool_framing_set(&serve->framing, NAME, text);
 	case OPTION_STALL:
 		return set_stall(text, &o->stall_ms);
-	case OPTION_PROXY:
-		return set_proxy(text, o);
 	case OPTION_ANNOUNCE:
 		return nr_tool_announce(NAME, "--announce", text,
 		                        &serve->arg.announce);
@@ -361,6 +387,13 @@ static bool set_option(struct nr_tool_serving *serve, int c, char **argv)
 	case OPTION_CRLF:
 		serve->framing.crlf = true;
 		return true;
+	case OPTION_PROXY:
+		return set_proxy(optarg, argv[optind], &serve->options);
+	case NR_TOOL_OPTION_SERVERNAME:
+		nr_tool_say(NAME, "--servername: this is for naru call; a "
+		                  "server shows the certificate that is made "
+		                  "out to the name asked for");
+		return false;
 	case OPTION_HEX:
 		nr_tool_say(NAME, "--hex: this is for naru call; a server "
 		                  "shows nothing of what is said");
@@ -454,10 +487,8 @@ static bool set_operands(struct nr_tool_serving *serve, int count,
 	if (!has_program && count == (endpoint ? 2 : 1) &&
 	    !set_talk(serve, operands[count - 1]))
 		return false;
-	if (serve->arg.announce && !serve->talk->has_target) {
-		nr_tool_say(NAME, "--announce: this is for the talk relay");
+	if (!nr_tool_serve_can_announce(serve))
 		return false;
-	}
 	return nr_tool_endpoint(NAME, endpoint, serve->port, serve->endpoint);
 }
 
@@ -483,19 +514,14 @@ static bool end_framing(struct nr_tool_serving *serve)
 
 	if (!f->text && !f->crlf)
 		return true;
-	if (!serve->talk->run_messages) {
-		nr_tool_say(NAME,
-		            "%s: %s does not talk in messages; echo, ack, "
-		            "discard and daytime do",
-		            option, serve->talk->name);
+	if (!nr_tool_serve_has_messages(serve, option))
 		return false;
-	}
 	if (f->crlf && strncmp(serve->endpoint, "udp://", 6) == 0) {
 		nr_tool_say(NAME, "--crlf: a datagram ends without one");
 		return false;
 	}
 	serve->options.framing = &f->framing;
-	serve->arg.framed = true;
+	serve->arg.framing = &f->framing;
 	return nr_tool_framing_crlf(f, NAME);
 }
 

@@ -217,8 +217,10 @@ static int relay(struct naru_conv *conv, void *arg)
 	struct naru_conv *other;
 	int err, end;
 
-	if (!log)
+	if (!log) {
+		naru_abort(conv);
 		return -ENOMEM;
+	}
 	nr_tool_log_init(log, given->log->verbosity, true);
 	log->pid = given->log->pid;
 	log->capture = true;
@@ -229,10 +231,13 @@ static int relay(struct naru_conv *conv, void *arg)
 	                                  .report_calls = log->verbosity >=
 	                                                  NR_TOOL_LOG_CALLS,
 	                                  .tls = given->tls,
+	                                  .framing = given->framing,
 	                                  .announce = given->announce,
 	                                  .announce_for = conv));
 	if (err < 0) {
 		tell_refusal(conv, given, log, err);
+		/* Not the empty answer that an orderly end would be. */
+		naru_abort(conv);
 		return err;
 	}
 	/* What another endpoint said is not this one's. */
@@ -258,7 +263,8 @@ const struct nr_tool_talk nr_tool_talks[] = {
          NULL, nr_tool_messages_daytime},
 	{"time", time_of_day, false, "send the time as a number (RFC 868)"},
 	{"relay", relay, true,
-         "carry bytes to and from a server: ENDPOINT[,ENDPOINT...]"},
+         "carry bytes to and from a server: ENDPOINT[,ENDPOINT...]", NULL,
+         relay},
 	{NULL, NULL, false, NULL},
 };
 

@@ -20,8 +20,8 @@ struct nr_tool_talk_arg {
 	char **argv;                 /* of a program, ended by null */
 	enum naru_announce announce; /* what relay sends first */
 	const struct naru_tls *tls;  /* of those targets that are tls:// */
-	bool framed;                 /* --framing: the limit is the user's */
-	struct nr_tool_log *log;     /* where to say what went wrong */
+	const struct naru_framing *framing; /* --framing, or null */
+	struct nr_tool_log *log;            /* where to say what went wrong */
 };
 
 struct nr_tool_talk {

@@ -34,7 +34,7 @@ static int answer_datagrams(struct naru_conv *conv, void *arg, answer *fn)
 	const struct nr_tool_talk_arg *given = arg;
 	int err = 0;
 
-	if (!given->framed)
+	if (!given->framing)
 		err = naru_set_framing(conv, NARU_FRAMING(.limit = 65507));
 	if (err == 0)
 		err = answer_all(conv, fn);
