@@ -5,7 +5,6 @@
     test_relay.py NARU
 """
 
-import contextlib
 import hashlib
 import os
 import re
@@ -214,22 +213,16 @@ def test_relay_to_nobody_is_told(model):
 
 # To servers under TLS.
 
-def carry(server, *args, **options):
-    """What comes back through a relay to SERVER, and the relay."""
-    relay = serve(*args, f'relay=tls://localhost:{server.port}', **options)
-    return relay.connect().exchange(b'hello\n'), relay
-
-
 def carries(server, *args, **options):
-    got, relay = carry(server, *args, **options)
-    same(got, b'hello\n', relay.said())
+    relay = serve(*args, f'relay=tls://localhost:{server.port}', **options)
+    same(relay.connect().exchange(b'hello\n'), b'hello\n', relay.said())
     relay.is_well()
 
 
 def is_refused(server, why, *args):
     """The log says it unasked."""
-    got, relay = carry(server, *args)
-    same(got, b'')
+    relay = serve(*args, f'relay=tls://localhost:{server.port}')
+    is_reset(relay, b'hello\n')
     relay.says(rf'^naru: conversation 1: relay: tls://localhost:{server.port}'
                f': {why}$')
     relay.is_well()
@@ -277,8 +270,7 @@ def test_relay_shows_a_certificate_of_its_own():
     server = secure('--ca', certs()('ca.pem'), '--verify', 'required')
     trust = ('--relay-ca', certs()('ca.pem'))
     relay = serve(*trust, f'relay=tls://localhost:{server.port}')
-    with contextlib.suppress(ConnectionResetError):
-        same(relay.connect().exchange(b'hello\n'), b'')
+    is_reset(relay, b'hello\n')
     relay.says(r'conversation 1: relay: tls://localhost:\d+: TLS failed: the '
                'peer refuses: alert "certificate required"$')
     relay.is_well()

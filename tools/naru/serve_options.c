@@ -355,11 +355,6 @@ static bool set_value(struct nr_tool_serving *serve, int c, const char *text)
 /* Options of TLS: the server's, or those of what relay= calls. */
 static bool set_tls(struct nr_tool_serving *serve, int c, char *text)
 {
-	if (c == NR_TOOL_OPTION_SERVERNAME) {
-		nr_tool_say(NAME, "--servername: this is for who calls: naru "
-		                  "call, and relay= by --relay-servername");
-		return false;
-	}
 	if (nr_tool_tls_has(c))
 		return nr_tool_tls_set(&serve->tls, NAME, c, text);
 	return nr_tool_tls_set(&serve->relay_tls, NAME,
@@ -390,9 +385,8 @@ static bool set_option(struct nr_tool_serving *serve, int c, char **argv)
 	case OPTION_PROXY:
 		return set_proxy(optarg, argv[optind], &serve->options);
 	case NR_TOOL_OPTION_SERVERNAME:
-		nr_tool_say(NAME, "--servername: this is for naru call; a "
-		                  "server shows the certificate that is made "
-		                  "out to the name asked for");
+		nr_tool_say(NAME, "--servername: this is for who calls: naru "
+		                  "call, and relay= by --relay-servername");
 		return false;
 	case OPTION_HEX:
 		nr_tool_say(NAME, "--hex: this is for naru call; a server "
