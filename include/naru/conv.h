@@ -38,7 +38,8 @@ const struct naru_addr *naru_peer(struct naru_conv *conv);
 const struct naru_addr *naru_local(struct naru_conv *conv);
 
 /* A number that no other conversation of the same server has, from 1 on in
- * the order of acceptance; 0 for a dialled one. */
+ * the order of acceptance; those of connections that never became one are
+ * missing. 0 for a dialled one. */
 uint64_t naru_id(struct naru_conv *conv);
 
 /* The process that the peer of a unix socket runs as (SO_PEERCRED, unix(7)).

@@ -36,7 +36,8 @@ enum naru_event_kind {
 	/* Nothing is accepted for a while, clients wait in the backlog:
 	 * result says why (-EMFILE, -ENOMEM, -EAGAIN: no conversation can be
 	 * started; -EUSERS: every worker is busy, or the limit on
-	 * conversations is reached). */
+	 * conversations is reached; -EBUSY: as many connections as may be are
+	 * at what comes before a conversation). */
 	NARU_EVENT_PAUSE,
 	/* Connections are accepted again. */
 	NARU_EVENT_RESUME,
@@ -78,7 +79,8 @@ enum naru_event_kind {
 	/* What comes before a conversation is over: id, local, peer (the ends
 	 * of the connection itself), call ("PROXY", "TLS"), text (what was
 	 * agreed; or what is wrong), result. Where that is negative, there is
-	 * no conversation. */
+	 * no conversation; of one that was opened already, because no other
+	 * ended in time (-ETIMEDOUT) or the server stops (-ECANCELED). */
 	NARU_EVENT_HANDSHAKE,
 	/* naru_server_reload_tls_later() has been done: result. */
 	NARU_EVENT_RELOAD,

@@ -94,7 +94,9 @@ struct naru_options {
 	unsigned max_conversations; /* at once, above which clients are left in
 	                               the backlog; 1000, of NARU_FIBER
 	                               100,000; or what the limit on
-	                               descriptors leaves room for */
+	                               descriptors leaves room for. As many
+	                               again, and 64 at least, may be at what
+	                               comes before a conversation */
 	enum naru_family family;    /* of names and of "*"; both */
 	size_t stack_size;          /* in bytes; of a thread 512 KiB, of a
 	                               fiber 128 KiB, and 64 MiB at most */
@@ -126,7 +128,9 @@ struct naru_options {
 	                               naru_start_tls(); none. Its files are
 	                               read by naru_server_new() */
 	int64_t handshake_ms;   /* for what comes before a conversation, a PROXY
-	                           header and TLS's handshake; 10 seconds */
+	                           header, TLS's handshake, and the wait for the
+	                           end of another one where there are
+	                           max_conversations; 10 seconds */
 	enum naru_proxy proxy;  /* NARU_PROXY_NONE */
 	const char *proxy_from; /* networks, "192.0.2.0/24,2001:db8::/32,unix",
 	                           256 at most; all with NARU_PROXY_REQUIRED.
@@ -218,10 +222,10 @@ NARU_RESULT int naru_server_run(struct naru_server *server);
  * conversations have DRAIN_MS milliseconds to end before they are cancelled
  * (every call that they wait in returns -ECANCELED). A later call sets the
  * time anew; 0 ends at once. Over UDP, whoever waits for a peer's datagram is
- * told at once that there will be none (naru/message.h), and a connection whose
- * TLS handshake or PROXY header is not over is closed. A process that has not
- * ended five seconds after it was cancelled is killed; a thread cannot be, so a
- * talk that computes or blocks outside of Naru delays the end.
+ * told at once that there will be none (naru/message.h), and a connection that
+ * is no conversation yet is closed. A process that has not ended five seconds
+ * after it was cancelled is killed; a thread cannot be, so a talk that computes
+ * or blocks outside of Naru delays the end.
  *
  * Safe from a signal handler (signal-safety(7)), from any thread, and from
  * any process that the server forked; it does not wait.

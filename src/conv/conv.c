@@ -305,7 +305,7 @@ int nr_conv_converse(const struct nr_connection *connection,
 	nr_conv_begin(&conv, connection, settings);
 	conv.first = self;
 	nr_strand_own(self, &conv);
-	result = nr_opening_accepted(&conv);
+	result = nr_opening_accepted(&conv, connection);
 	if (result == 0)
 		result = hold(&conv, talk, arg);
 	else

@@ -97,6 +97,12 @@ struct nr_connection {
 	char *first;
 	size_t first_len;
 	unsigned dropped;
+
+	/* Of an accepted one, called on its strand once it has been opened:
+	 * waits until it may be a conversation, until UNTIL at the longest.
+	 * -ETIMEDOUT, -ECANCELED, NR_STOPPED. Null where it may at once. */
+	int (*admit)(void *arg, int64_t until);
+	void *admit_arg;
 };
 
 /* Begins a conversation. SETTINGS outlive it. */

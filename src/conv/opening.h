@@ -8,15 +8,26 @@
  * accepting strand, and under a time of its own.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct naru_conv;
+struct nr_connection;
 struct nr_report;
+struct nr_settings;
 struct nr_tls;
+struct nr_transport;
 
-/* Opens CONV, which was accepted, as its settings and its transport ask for.
- * What fails is reported (NARU_EVENT_HANDSHAKE). 0 or an error. */
-int nr_opening_accepted(struct naru_conv *conv);
+/* Whether anything may come before a conversation that is accepted with these
+ * settings over that transport. */
+bool nr_opening_precedes(const struct nr_settings *settings,
+                         const struct nr_transport *transport);
+
+/* Opens CONV, which was accepted as CONNECTION, as its settings and its
+ * transport ask for, and has it admitted then, all of that in time. What fails
+ * is reported (NARU_EVENT_HANDSHAKE). 0 or an error. */
+int nr_opening_accepted(struct naru_conv *conv,
+                        const struct nr_connection *connection);
 
 /* Holds TLS's handshake on CONV, until UNTIL; as the client where it was
  * dialled. What came of it is reported. 0 or an error, after which CONV's link

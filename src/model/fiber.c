@@ -24,7 +24,7 @@
 struct worker {
 	struct nr_model *model;
 	struct nr_fibers fibers;
-	_Atomic unsigned running; /* conversations */
+	_Atomic unsigned running; /* connections */
 	_Atomic int64_t full;     /* until when it is not asked: it could not
 	                             start one more */
 	/* Of those with a thread of their own, all but the first: */
@@ -36,7 +36,6 @@ struct worker {
 struct nr_model {
 	struct nr_host *host;
 	struct nr_helpers helpers;
-	_Atomic unsigned running; /* conversations, of all workers */
 	unsigned started;
 	/* Of a worker that starts: */
 	struct nr_mutex lock;
@@ -45,26 +44,13 @@ struct nr_model {
 	struct worker workers[];
 };
 
-static void count_in(struct worker *worker)
-{
-	atomic_fetch_add(&worker->running, 1);
-	atomic_fetch_add(&worker->model->running, 1);
-}
-
-static void count_out(struct worker *worker)
-{
-	atomic_fetch_sub(&worker->running, 1);
-	atomic_fetch_sub(&worker->model->running, 1);
-}
-
-static void over(struct nr_fibers *fibers, const struct nr_accepted *accepted)
+static void over(struct nr_fibers *fibers, struct nr_accepted *accepted)
 {
 	struct worker *worker = nr_list_entry(fibers, struct worker, fibers);
 
-	(void)accepted;
-	count_out(worker);
+	atomic_fetch_sub(&worker->running, 1);
 	atomic_store_explicit(&worker->full, 0, memory_order_relaxed);
-	fibers->host->wake(fibers->host);
+	fibers->host->over(fibers->host, accepted);
 }
 
 /* An accepted socket on its way to another thread. */
@@ -112,7 +98,7 @@ static bool is_full(struct worker *worker)
 	return until > 0 && nr_now() < until;
 }
 
-/* The worker with the fewest conversations, or null where all are full. */
+/* The worker with the fewest connections, or null where all are full. */
 static struct worker *fewest(struct nr_model *model)
 {
 	struct worker *found = NULL;
@@ -140,24 +126,23 @@ static int fiber_take(struct nr_model *model,
 
 	if (!worker)
 		return -EAGAIN;
-	count_in(worker);
+	atomic_fetch_add(&worker->running, 1);
 	if (worker == &model->workers[0])
 		err = nr_fibers_start(&worker->fibers, accepted, &fiber);
 	else
 		err = hand_over(worker, accepted);
 	if (err < 0)
-		count_out(worker);
+		atomic_fetch_sub(&worker->running, 1);
 	return err;
 }
 
 static unsigned fiber_running(struct nr_model *model)
 {
-	return atomic_load(&model->running);
-}
+	unsigned running = 0;
 
-static bool fiber_has_room(struct nr_model *model)
-{
-	return fiber_running(model) < model->host->max_conversations;
+	for (unsigned i = 0; i < model->started; i++)
+		running += atomic_load(&model->workers[i].running);
+	return running;
 }
 
 static int64_t fiber_tend(struct nr_model *model)
@@ -349,7 +334,6 @@ const struct nr_model_ops nr_model_fiber = {
                  .summary = "a fiber for each client, on a thread per core",
                  .has_workers = 1},
 	.start = fiber_start,
-	.has_room = fiber_has_room,
 	.take = fiber_take,
 	.running = fiber_running,
 	.tend = fiber_tend,

@@ -79,7 +79,8 @@ static int open_with(struct nr_host *host, const struct nr_engine_ops *engine,
 		/* Besides its first strand, a conversation may have more. */
 		.max = host->max_conversations > UINT32_MAX / 64
 	                       ? UINT32_MAX
-	                       : host->max_conversations * 2 + 1024,
+	                       : host->max_conversations * 2 +
+	                                 host->max_openings + 1024,
 		.stall = host->stall,
 		.measure = host->report->fn != NULL,
 		.watcher = host->report->fn ? &watcher : NULL,
@@ -178,8 +179,8 @@ int nr_fibers_start(struct nr_fibers *fibers,
 	return err == -ENOSPC ? -ENOMEM : err;
 }
 
-void nr_fibers_refuse(struct nr_fibers *fibers,
-                      const struct nr_accepted *accepted, int err)
+void nr_fibers_refuse(struct nr_fibers *fibers, struct nr_accepted *accepted,
+                      int err)
 {
 	nr_report(fibers->host->report,
 	          &(struct naru_event){.kind = NARU_EVENT_ERROR,

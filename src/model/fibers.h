@@ -30,8 +30,7 @@ struct nr_fibers {
 
 	/* A conversation is over, or could not be begun. The scheduler's
 	 * thread. */
-	void (*over)(struct nr_fibers *fibers,
-	             const struct nr_accepted *accepted);
+	void (*over)(struct nr_fibers *fibers, struct nr_accepted *accepted);
 };
 
 /* Starts a fiber that converses on ACCEPTED. Where that fails, the socket is
@@ -42,7 +41,7 @@ int nr_fibers_start(struct nr_fibers *fibers,
 
 /* ACCEPTED, which had been taken, cannot be conversed on, ERR says why: tells
  * of it, closes the socket and has it over. */
-void nr_fibers_refuse(struct nr_fibers *fibers,
-                      const struct nr_accepted *accepted, int err);
+void nr_fibers_refuse(struct nr_fibers *fibers, struct nr_accepted *accepted,
+                      int err);
 
 #endif

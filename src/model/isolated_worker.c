@@ -92,7 +92,7 @@ static void speak_soon(struct process *process)
 	nr_scheduler_post(process->fibers.scheduler, &process->speak);
 }
 
-static void over(struct nr_fibers *fibers, const struct nr_accepted *accepted)
+static void over(struct nr_fibers *fibers, struct nr_accepted *accepted)
 {
 	struct process *process = nr_list_entry(fibers, struct process, fibers);
 

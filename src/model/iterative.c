@@ -38,9 +38,10 @@ static int iterative_take(struct nr_model *model,
                           const struct nr_accepted *accepted)
 {
 	struct nr_strand *caller = nr_strand_self();
+	struct nr_accepted own = *accepted;
 
 	nr_strand_enter(&model->thread.strand);
-	model->host->converse(model->host, accepted);
+	model->host->converse(model->host, &own);
 	nr_strand_enter(caller);
 	return 0;
 }

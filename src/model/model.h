@@ -24,12 +24,20 @@
 struct nr_model;
 struct nr_tls;
 
+/* As what the server counts a connection (server/admission.c). */
+enum nr_stage {
+	NR_STAGE_UNCOUNTED, /* the model does */
+	NR_STAGE_OPENING,
+	NR_STAGE_CONVERSING, /* it has a place among the conversations */
+};
+
 /* An accepted socket on its way to whoever will converse on it. */
 struct nr_accepted {
 	int fd;
 	unsigned listener; /* its number; says which talk */
 	uint64_t id;
 	unsigned slot; /* the model's own number for it */
+	enum nr_stage stage;
 	struct naru_addr peer;
 	/* Of datagrams, those that came already (net/transport.h), and where
 	 * they came to. */
@@ -53,6 +61,7 @@ struct nr_host {
 	struct nr_tls *tls; /* of the conversations, or null */
 	unsigned workers;
 	unsigned max_conversations;
+	unsigned max_openings; /* connections beside them, being opened */
 	size_t stack_size;
 	enum naru_io io;
 	int64_t stall; /* in nanoseconds */
@@ -63,10 +72,21 @@ struct nr_host {
 	int cancel; /* turns readable when all conversations are cancelled */
 	_Atomic bool cut; /* set where that found a conversation running */
 
-	/* Holds a whole conversation on the calling strand. Takes the socket.
-	 * Any strand, in any process that the model made. */
-	void (*converse)(struct nr_host *host,
-	                 const struct nr_accepted *accepted);
+	struct nr_places *places; /* among the conversations */
+
+	/* Holds a whole conversation on the calling strand, once the connection
+	 * has been opened and admitted. Takes the socket. Any strand, in any
+	 * process that the model made. */
+	void (*converse)(struct nr_host *host, struct nr_accepted *accepted);
+
+	/* ACCEPTED, which was being opened, has got a place: for a model that
+	 * admits. Any thread of the accepting process. */
+	void (*begun)(struct nr_host *host, struct nr_accepted *accepted);
+
+	/* ACCEPTED, which was taken, is over, however far it came: what was
+	 * counted of it is given back, and wake() called. For models without
+	 * has_room(). Any thread of the accepting process. */
+	void (*over)(struct nr_host *host, struct nr_accepted *accepted);
 
 	/* In a process that the model forked: gives up what only the accepting
 	 * process may hold, the listeners among them. */
@@ -86,7 +106,10 @@ struct nr_model_ops {
 	/* Starts what is started beforehand. */
 	int (*start)(struct nr_host *host, struct nr_model **ret_model);
 
-	/* Whether a connection could be taken now. Does not wait. */
+	/* Whether a connection could be taken now. Does not wait. Such a model
+	 * counts connections from their acceptance on, opened or not: they take
+	 * a worker. Null where nothing runs short but places: then the server
+	 * counts, and only those that have been opened. */
 	bool (*has_room)(struct nr_model *model);
 
 	/*
@@ -97,7 +120,13 @@ struct nr_model_ops {
 	 */
 	int (*take)(struct nr_model *model, const struct nr_accepted *accepted);
 
-	/* How many conversations are running. */
+	/* Waits until ACCEPTED, which the calling strand has opened, has got a
+	 * place; see struct nr_connection. Null where all strands share the
+	 * server's memory, or has_room() is all there is. */
+	int (*admit)(struct nr_model *model, struct nr_accepted *accepted,
+	             int64_t until);
+
+	/* How many connections it has taken that are not over. */
 	unsigned (*running)(struct nr_model *model);
 
 	/* When something has to be done that no descriptor tells of, and does

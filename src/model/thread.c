@@ -25,8 +25,9 @@ struct nr_model {
 	struct nr_mutex lock;
 	struct nr_cond none_left;
 	unsigned running;         /* threads; under the lock */
-	_Atomic unsigned talking; /* of them, those whose conversation runs: a
-	                             thread may still have output to send */
+	_Atomic unsigned talking; /* of them, those whose connection is not
+	                             over: a thread may still have output to
+	                             send */
 	struct conversing *ended; /* not joined yet; under the lock */
 };
 
@@ -46,16 +47,6 @@ static int thread_start(struct nr_host *host, struct nr_model **ret_model)
 static unsigned thread_running(struct nr_model *model)
 {
 	return atomic_load(&model->talking);
-}
-
-static bool thread_has_room(struct nr_model *model)
-{
-	bool room;
-
-	nr_mutex_lock(&model->lock);
-	room = model->running < model->host->max_conversations;
-	nr_mutex_unlock(&model->lock);
-	return room;
 }
 
 static void reap(struct conversing *ended)
@@ -81,7 +72,7 @@ static void leave(struct conversing *self)
 	model->running--;
 	/* Once nobody is running, the model may be freed as soon as the lock
 	 * is: nothing of it is touched after that. */
-	host->wake(host);
+	host->over(host, &self->accepted);
 	nr_cond_signal(&model->none_left);
 	nr_mutex_unlock(&model->lock);
 	reap(before);
@@ -157,7 +148,6 @@ const struct nr_model_ops nr_model_thread = {
 	.id = NARU_THREAD,
 	.info = {.name = "thread", .summary = "a thread for each client"},
 	.start = thread_start,
-	.has_room = thread_has_room,
 	.take = thread_take,
 	.running = thread_running,
 	.tend = thread_tend,

@@ -4,11 +4,18 @@
  * backlog. Nothing is accepted that nobody could converse with; and where the
  * system lacks something (descriptors, memory, processes), accepting rests for
  * a moment instead of failing as fast as it can.
+ *
+ * Where anything comes before a conversation, a connection is none yet when it
+ * is accepted, and takes no place among them: silent strangers keep nobody out.
+ * It is accepted while there is a place, as others are, which somebody may
+ * take before it has been opened. Then it waits, but not for ever.
  */
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/assert.h"
 #include "base/time.h"
+#include "conv/strand.h"
 #include "net/addr.h"
 #include "net/trace.h"
 #include "net/transport.h"
@@ -34,24 +41,41 @@ static void report(struct naru_server *server, enum naru_event_kind kind,
 	          &(struct naru_event){.kind = kind, .result = result});
 }
 
-/* Listens to the listeners, or does not. What cannot be changed now is tried
- * again in the next turn. */
-static void set_deaf(struct naru_server *server, bool deaf)
+/* Why nobody can be accepted from LISTENER now, or 0. */
+static int lacking(const struct nr_listener *listener)
 {
-	int err = 0;
+	struct naru_server *server = listener->server;
+	unsigned openings, taken;
 
-	if (server->deaf == deaf && !server->half_deaf)
-		return;
+	if (server->ops->has_room)
+		return server->ops->has_room(server->model) ? 0 : -EUSERS;
+	taken = nr_places_taken(&server->places);
+	if (taken >= server->places.most)
+		return -EUSERS;
+	if (!listener->opens)
+		return 0;
+	openings = atomic_load(&server->openings);
+	return openings < server->openings_max &&
+	                       openings + taken < server->connections_max
+	               ? 0
+	               : -EBUSY;
+}
+
+/* Listens to the listeners that somebody can be accepted from, or, in a REST,
+ * to none. What cannot be changed now is tried again in the next turn. */
+static void listen_where_possible(struct naru_server *server, bool rest)
+{
+	server->deaf = server->half_deaf = false;
 	for (unsigned i = 0; i < server->listener_count; i++) {
 		struct nr_listener *listener = &server->listeners[i];
-		int one = nr_loop_listen(&server->loop, &listener->source,
-		                         !deaf && !listener->broken);
+		bool deaf = rest || lacking(listener) < 0;
 
-		if (one < 0)
-			err = one;
+		listener->deaf = deaf;
+		server->deaf |= deaf;
+		if (nr_loop_listen(&server->loop, &listener->source,
+		                   !deaf && !listener->broken) < 0)
+			server->half_deaf = true;
 	}
-	server->deaf = deaf;
-	server->half_deaf = err < 0;
 }
 
 static void rest(struct naru_server *server, int why)
@@ -60,12 +84,13 @@ static void rest(struct naru_server *server, int why)
 		report(server, NARU_EVENT_PAUSE, why);
 	server->paused = why;
 	server->paused_until = nr_time_add(nr_now(), REST_NS);
-	set_deaf(server, true);
+	listen_where_possible(server, true);
 }
 
 static void resume(struct naru_server *server)
 {
-	if (server->paused == 0)
+	/* Others may be accepted while no more are opened. */
+	if (server->paused == 0 || (server->paused == -EBUSY && server->deaf))
 		return;
 	server->paused = 0;
 	report(server, NARU_EVENT_RESUME, 0);
@@ -132,16 +157,48 @@ static void trace_accept(struct nr_listener *listener, int result,
 	                                 .id = id});
 }
 
-static void report_limit(struct naru_server *server)
+static void report_limit(struct naru_server *server, int why)
 {
+	int64_t *reported = why == -EUSERS ? &server->limit_reported
+	                                   : &server->bound_reported;
 	int64_t now = nr_now();
 
-	if (server->limit_reported &&
-	    now - server->limit_reported < LIMIT_REPORT_NS)
+	if (*reported && now - *reported < LIMIT_REPORT_NS)
 		return;
-	server->limit_reported = now;
-	server->paused = -EUSERS;
-	report(server, NARU_EVENT_PAUSE, -EUSERS);
+	*reported = now;
+	server->paused = why;
+	report(server, NARU_EVENT_PAUSE, why);
+}
+
+/* Counts somebody who is about to be accepted from LISTENER. 0, or why that
+ * cannot be. */
+static int count_in(struct nr_listener *listener, enum nr_stage *ret_stage)
+{
+	struct naru_server *server = listener->server;
+	int err = lacking(listener);
+
+	if (err < 0)
+		return err;
+	if (server->ops->has_room) {
+		*ret_stage = NR_STAGE_UNCOUNTED;
+	} else if (listener->opens) {
+		atomic_fetch_add(&server->openings, 1);
+		*ret_stage = NR_STAGE_OPENING;
+	} else {
+		/* Who has been opened may have been quicker. */
+		if (!nr_places_try(&server->places))
+			return -EUSERS;
+		*ret_stage = NR_STAGE_CONVERSING;
+	}
+	return 0;
+}
+
+static void count_out(struct naru_server *server, enum nr_stage stage)
+{
+	if (stage == NR_STAGE_OPENING)
+		atomic_fetch_sub(&server->openings, 1);
+	else if (stage == NR_STAGE_CONVERSING)
+		nr_places_give(&server->places);
 }
 
 /* A listener that somebody shut down (another process that has it may) is ready
@@ -181,25 +238,20 @@ static int accept_at_door(struct nr_listener *listener,
 	return arrival.fd;
 }
 
-/* Accepts one connection, the FIRST one since we were told of some or another.
- * Whether there may be one more for us now. */
-static bool accept_one(struct nr_listener *listener, bool first)
+/* Accepts somebody who has been counted in, the FIRST one since we were told of
+ * some or another. Whether there may be one more for us now. */
+static bool accept_counted(struct nr_listener *listener, enum nr_stage stage,
+                           bool first)
 {
 	struct naru_server *server = listener->server;
 	struct nr_accepted accepted = {0};
 	int fd = listener->source.fd;
 
-	/* A model that could not start may turn the loop on its way out. */
-	if (!server->model || server->stopping || server->refusing ||
-	    server->holding || server->deaf)
-		return false;
-	if (!server->ops->has_room(server->model)) {
-		set_deaf(server, true);
-		report_limit(server);
-		return false;
-	}
 	accepted.fd = listener->door ? accept_at_door(listener, &accepted)
 	                             : nr_socket_accept(fd, &accepted.peer);
+	if (accepted.fd < 0)
+		count_out(server, stage);
+	accepted.stage = stage;
 	if (first && !listener->door &&
 	    (accepted.fd == -EAGAIN || accepted.fd == -EINVAL) &&
 	    nr_file_is_shut_down(fd)) {
@@ -220,6 +272,24 @@ static bool accept_one(struct nr_listener *listener, bool first)
 		rest(server, accepted.fd);
 	}
 	return accepted.fd >= 0;
+}
+
+static bool accept_one(struct nr_listener *listener, bool first)
+{
+	struct naru_server *server = listener->server;
+	enum nr_stage stage;
+	int err;
+
+	/* A model that could not start may turn the loop on its way out. */
+	if (!server->model || server->stopping || server->refusing ||
+	    server->holding || listener->deaf)
+		return false;
+	err = count_in(listener, &stage);
+	if (err == 0)
+		return accept_counted(listener, stage, first);
+	listen_where_possible(server, false);
+	report_limit(server, err);
+	return false;
 }
 
 /*
@@ -258,7 +328,8 @@ static int64_t welcome_waiting(struct naru_server *server)
 		const struct nr_datagram_ops *ops =
 			listener->transport->datagram;
 
-		if (!listener->door || ops->waiting(listener->door) == 0)
+		if (!listener->door || listener->deaf ||
+		    ops->waiting(listener->door) == 0)
 			continue;
 		nr_admission_ready(&listener->source);
 		if (ops->waiting(listener->door) > 0)
@@ -270,8 +341,6 @@ static int64_t welcome_waiting(struct naru_server *server)
 /* What is to be done where something keeps us from accepting. */
 static int64_t prepare(struct naru_server *server)
 {
-	bool room;
-
 	if (server->paused && nr_now() < server->paused_until) {
 		/* Set here and not when the rest begins, because the wake-up
 		 * for an earlier end may still be on its way. */
@@ -287,8 +356,7 @@ static int64_t prepare(struct naru_server *server)
 	/* Asked again after the others know that we want to be woken: room
 	 * made before that is seen, room made later wakes. */
 	atomic_store(&server->attentive, true);
-	room = server->ops->has_room(server->model);
-	set_deaf(server, !room);
+	listen_where_possible(server, false);
 	return server->half_deaf ? nr_time_add(nr_now(), REST_NS) : NR_NEVER;
 }
 
@@ -296,7 +364,7 @@ int64_t nr_admission_prepare(struct naru_server *server)
 {
 	int64_t until = prepare(server);
 
-	if (until != NR_NEVER || server->deaf || server->holding)
+	if (until != NR_NEVER || server->holding)
 		return until;
 	return welcome_waiting(server);
 }
@@ -307,6 +375,41 @@ void nr_admission_end(struct naru_server *server)
 		nr_trace_close(&server->settings.report, server->held.fd, 0,
 		               NULL);
 		nr_accepted_forget(&server->held);
+		count_out(server, server->held.stage);
 	}
 	server->holding = false;
+}
+
+unsigned nr_admission_count(struct naru_server *server)
+{
+	return server->ops->has_room ? server->ops->running(server->model)
+	                             : nr_places_taken(&server->places);
+}
+
+int nr_admission_admit(struct naru_server *server, struct nr_accepted *accepted,
+                       int64_t until)
+{
+	int err;
+
+	if (server->ops->admit)
+		return server->ops->admit(server->model, accepted, until);
+	err = nr_places_take(&server->places, nr_strand_self(), until);
+	if (err == 0)
+		nr_admission_begun(server, accepted);
+	return err;
+}
+
+void nr_admission_begun(struct naru_server *server,
+                        struct nr_accepted *accepted)
+{
+	nr_assert(accepted->stage == NR_STAGE_OPENING);
+	accepted->stage = NR_STAGE_CONVERSING;
+	atomic_fetch_sub(&server->openings, 1);
+	server->host.wake(&server->host);
+}
+
+void nr_admission_over(struct naru_server *server, struct nr_accepted *accepted)
+{
+	count_out(server, accepted->stage);
+	server->host.wake(&server->host);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/assert.h"
+#include "conv/opening.h"
 #include "naru/error.h"
 #include "net/addr.h"
 #include "net/trace.h"
@@ -111,6 +112,7 @@ static int open_listener(struct naru_server *server,
 		.addr = *addr,
 		.burst = 1,
 		.wildcard = nr_addr_is_wildcard(addr),
+		.opens = nr_opening_precedes(&server->settings, transport),
 	};
 	if (nr_addr_path(addr))
 		err = nr_file_identify(nr_addr_path(addr), &listener->file);

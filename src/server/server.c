@@ -26,10 +26,23 @@ static struct naru_server *server_of(struct nr_host *host)
 	return nr_list_entry(host, struct naru_server, host);
 }
 
-static void host_converse(struct nr_host *host,
-                          const struct nr_accepted *accepted)
+/* Who is to be admitted. */
+struct entering {
+	struct naru_server *server;
+	struct nr_accepted *accepted;
+};
+
+static int admit(void *arg, int64_t until)
+{
+	const struct entering *entering = arg;
+
+	return nr_admission_admit(entering->server, entering->accepted, until);
+}
+
+static void host_converse(struct nr_host *host, struct nr_accepted *accepted)
 {
 	struct naru_server *server = server_of(host);
+	struct entering entering = {server, accepted};
 	struct nr_listener *listener;
 	struct nr_connection connection;
 
@@ -44,12 +57,15 @@ static void host_converse(struct nr_host *host,
 		.first = accepted->first,
 		.first_len = accepted->first_len,
 		.dropped = accepted->dropped,
+		.admit = accepted->stage == NR_STAGE_OPENING ? admit : NULL,
+		.admit_arg = &entering,
 	};
 	/* What it came to has been reported; nobody is left to tell. */
 	(void)nr_conv_converse(&connection, &server->settings, listener->talk,
 	                       listener->arg);
 	/* The accepting strand would find the conversation gone. */
-	if (atomic_load(&server->asked) &&
+	if (accepted->stage != NR_STAGE_OPENING &&
+	    atomic_load(&server->asked) &&
 	    nr_file_is_readable(server->cancel.fd))
 		server->host.cut = true;
 }
@@ -63,6 +79,16 @@ static void host_leave(struct nr_host *host)
 	if (server->holding)
 		nr_file_close(server->held.fd);
 	nr_loop_fini(&server->loop);
+}
+
+static void host_begun(struct nr_host *host, struct nr_accepted *accepted)
+{
+	nr_admission_begun(server_of(host), accepted);
+}
+
+static void host_over(struct nr_host *host, struct nr_accepted *accepted)
+{
+	nr_admission_over(server_of(host), accepted);
 }
 
 static void host_wake(struct nr_host *host)
@@ -101,7 +127,7 @@ static void cancel_due(struct nr_source *source)
 	 * would not be cancelled any more. */
 	server->stopping = true;
 	/* Asked now: those whom it cancels may be gone a moment later. */
-	if (server->model && server->ops->running(server->model) > 0)
+	if (server->model && nr_admission_count(server) > 0)
 		server->host.cut = true;
 	if (server->model && server->ops->cancel)
 		server->ops->cancel(server->model);
@@ -174,16 +200,22 @@ int naru_server_new(struct naru_server **ret_server,
 		.tls = server->settings.tls,
 		.workers = server->options.workers,
 		.max_conversations = server->options.max_conversations,
+		.max_openings =
+			server->ops->has_room ? 0 : server->openings_max,
 		.stack_size = server->options.stack_size,
 		.io = server->options.io,
 		.catch_overflow = server->options.catch_overflow != 0,
 		.stall = nr_ns_from_ms(server->options.stall_ms),
 		.stop = server->stop.fd,
 		.cancel = server->cancel.fd,
+		.places = &server->places,
 		.converse = host_converse,
+		.begun = host_begun,
+		.over = host_over,
 		.leave = host_leave,
 		.wake = host_wake,
 	};
+	nr_places_init(&server->places, server->options.max_conversations);
 	*ret_server = server;
 	return 0;
 }
@@ -241,8 +273,8 @@ static void report_drain(struct naru_server *server)
 	nr_report(&server->settings.report,
 	          &(struct naru_event){.kind = NARU_EVENT_DRAIN,
 	                               .duration_ms = nr_ms_from_ns(left),
-	                               .result = (int)server->ops->running(
-					       server->model)});
+	                               .result = (int)nr_admission_count(
+					       server)});
 }
 
 /* The kernel refuses to wait, which it may do again: nobody may be left behind,
@@ -262,6 +294,7 @@ static void drain(struct naru_server *server)
 	int64_t kill_at = NR_NEVER;
 	unsigned failures = 0;
 
+	nr_places_close(&server->places);
 	server->ops->stop(server->model);
 	for (;;) {
 		int64_t tend;
@@ -357,6 +390,7 @@ void naru_server_free(struct naru_server *server)
 	nr_server_close_tls(server);
 	close_sources(server);
 	nr_server_free_proxies(server);
+	nr_places_fini(&server->places);
 	server->magic = 0;
 	free(server);
 }

@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "conv/places.h"
 #include "io/loop.h"
 #include "model/model.h"
 #include "naru/server.h"
@@ -30,8 +31,11 @@ struct nr_listener {
 	struct nr_door *door;   /* of datagrams, or null */
 	_Atomic bool refused;   /* somebody else closed it already */
 	bool broken;            /* somebody else has shut it down */
-	unsigned burst;         /* how many to accept in one go */
-	bool wildcard;          /* conversations ask for their own address */
+	bool deaf;              /* it is not listened to */
+	bool opens;     /* its connections are opened before they are counted as
+	                   conversations */
+	unsigned burst; /* how many to accept in one go */
+	bool wildcard;  /* conversations ask for their own address */
 	naru_talk *talk;
 	void *arg;
 };
@@ -72,12 +76,19 @@ struct naru_server {
 	_Atomic bool attentive;  /* it wants to be woken */
 	struct nr_accepted held; /* accepted, but not taken by the model yet */
 	bool holding;
-	bool deaf;      /* the listeners are not listened to */
-	bool half_deaf; /* some of them still are, or are not again yet */
+	bool deaf;      /* some listeners are not listened to */
+	bool half_deaf; /* or should not be, or should be again */
 	int paused;     /* why nothing is accepted: -errno, or 0 */
 	int64_t paused_until;
-	int64_t limit_reported; /* when it last was */
+	int64_t limit_reported, bound_reported; /* when they last were */
 	uint64_t last_id;
+
+	/* Who converses, and who is being opened (conv/opening.h): where the
+	 * model does not count (model.h). */
+	struct nr_places places;
+	_Atomic unsigned openings;
+	unsigned openings_max;
+	unsigned connections_max; /* of both, for as long as one is opened */
 };
 
 static inline bool nr_is_server(const struct naru_server *server)
@@ -129,5 +140,22 @@ void nr_admission_retry(struct naru_server *server);
 
 /* Nothing will be accepted any more. */
 void nr_admission_end(struct naru_server *server);
+
+/* How many conversations there are. */
+unsigned nr_admission_count(struct naru_server *server);
+
+/* ACCEPTED has been opened by the strand that calls: waits until it may be a
+ * conversation. 0; -ETIMEDOUT, -ECANCELED, NR_STOPPED. */
+int nr_admission_admit(struct naru_server *server, struct nr_accepted *accepted,
+                       int64_t until);
+
+/* ACCEPTED, which is being opened, is a conversation from now on. Any
+ * thread. */
+void nr_admission_begun(struct naru_server *server,
+                        struct nr_accepted *accepted);
+
+/* It is neither any more. Any thread. */
+void nr_admission_over(struct naru_server *server,
+                       struct nr_accepted *accepted);
 
 #endif

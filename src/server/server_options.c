@@ -23,18 +23,40 @@ static const struct defaults fiber_defaults = {0, 100000, (size_t)128 * 1024};
 /* Descriptors that are left to the program: its files, our own, listeners. */
 #define DESCRIPTORS_SPARED (NR_LISTENERS_MAX + 32)
 
-/* How many conversations there may be where nobody says: what the limit on
- * descriptors leaves room for, but not without a bound. */
-static unsigned conversations_default(unsigned most)
+/* Connections of which one waits for the handshake, at the least, beside the
+ * conversations. */
+#define OPENINGS_MIN 64
+
+/* How many connections the limit on descriptors leaves room for. */
+static unsigned connections_room(void)
 {
 	unsigned limit = nr_file_limit();
 	unsigned room = limit > 2 * DESCRIPTORS_SPARED
 	                        ? limit - DESCRIPTORS_SPARED
 	                        : limit / 2;
 
-	if (room < 1)
-		room = 1;
+	return room < 1 ? 1 : room;
+}
+
+/* How many conversations there may be where nobody says: not without a
+ * bound. */
+static unsigned conversations_default(unsigned most)
+{
+	unsigned room = connections_room();
+
 	return room < most ? room : most;
+}
+
+/* How many connections may be opened at once: silent ones are not to keep
+ * others out, nor to use up the descriptors of conversations. */
+static void limit_openings(struct naru_server *server)
+{
+	unsigned conversations = server->options.max_conversations;
+	unsigned room = connections_room();
+
+	server->openings_max =
+		conversations > OPENINGS_MIN ? conversations : OPENINGS_MIN;
+	server->connections_max = conversations > room ? conversations : room;
 }
 
 static bool in_range(const struct naru_options *options, bool fiber)
@@ -127,6 +149,7 @@ int nr_server_take_options(struct naru_server *server,
 		return -EINVAL;
 	options->model = server->ops->id;
 	take_defaults(options, server->ops);
+	limit_openings(server);
 
 	*settings = nr_settings_default;
 	if (options->memory_limit > 0)

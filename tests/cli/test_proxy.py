@@ -6,13 +6,14 @@ curl before it, and headers made by hand for what neither of them sends.
 
 import contextlib
 import re
+import select
 import socket
 import struct
 import subprocess
 
 import harness
 from harness import (NARU, at_end, every_model, has, listener, matches, need,
-                     only, run, same, serve, spawn, temporary)
+                     only, run, same, serve, spawn, temporary, until)
 
 SIGNATURE = b'\r\n\r\n\0\r\nQUIT\n'
 ACK = rb"^received well \('([^']*)', (\d+)\)\n$"
@@ -329,6 +330,61 @@ def test_wrong_headers_are_refused_and_told(model):
     peer = server.connect()
     same(answer(peer, v2(IPV4) + b'hello'), ('192.0.2.1', 4711))
     server.is_well()
+
+
+def accepted(server, number):
+    """Waits until SERVER, which says each call, has accepted NUMBER."""
+    until(lambda: len(re.findall(r'accept4?\(.* = \d', server.said()))
+          >= number, server.said)
+
+
+@only(['fiber', 'fiber-epoll', 'thread', 'process'])
+def test_who_is_not_announced_yet_is_no_conversation(model):
+    server = serve('-m', model, '-vv', '-c', 1, '--proxy-protocol',
+                   '--handshake-timeout', '1h')
+    silent = [server.connect() for _ in range(10)]
+    for peer in silent[1:]:
+        peer.send(b'PROXY TCP4 192.0')
+    peer = server.connect()
+    same(peer.exchange(v2(IPV4) + b'hello'), b'hello')
+    accepted(server, 11)
+    # Each is a conversation when it has been announced, one at a time.
+    silent[0].send(b'PROXY UNKNOWN\r\n')
+    same(silent[0].ask(b'first'), b'first')
+    for peer in silent[1:3]:
+        peer.send(b'.2.1 192.0.2.2 4711 80\r\nnext')
+    until(lambda: server.said().count('came, for 192.0.2.1:4711') == 3,
+          server.said)
+    same(len(re.findall('conversation .* begins', server.said())), 2)
+    same(silent[0].ask(b'still'), b'still')
+    silent[0].close()
+    # Which of them was quicker nobody says.
+    waiting = {peer.sock: peer for peer in silent[1:3]}
+    while waiting:
+        sock = select.select(waiting, [], [], harness.PATIENCE)[0][0]
+        peer = waiting.pop(sock)
+        same(peer.read(4), b'next')
+        peer.close()
+    same(server.stop(), 0)
+
+
+@only(['fiber', 'fiber-epoll', 'thread', 'process'])
+def test_announced_client_is_told_that_there_is_no_place(model):
+    server = serve('-m', model, '-vv', '-c', 1, '--proxy-protocol',
+                   '--handshake-timeout', '2s')
+    first, second = server.connect(), server.connect()
+    accepted(server, 2)
+    first.send(v2(IPV4))
+    same(first.ask(b'hello'), b'hello')
+    with contextlib.suppress(ConnectionResetError):
+        second.send(v2(IPV4) + b'hello')
+        same(second.rest(), b'')
+    server.says(r'PROXY with 127\.0\.0\.1:\d+: no conversation ended in '
+                'time: ')
+    first.close()
+    third = server.connect()
+    same(third.exchange(v2(IPV4) + b'hello'), b'hello')
+    same(server.stop(), 0)
 
 
 def test_header_from_elsewhere_is_refused():

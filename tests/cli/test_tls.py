@@ -850,6 +850,213 @@ def test_sender_that_waits_does_not_stop_the_receiver(model):
     server.end()
 
 
+# The limit on conversations: who is being opened is none of them yet.
+
+COUNTING = ('fiber', 'fiber-epoll', 'thread', 'process')
+
+
+def counted(server):
+    """The most conversations that there were at once, as SERVER's log has it,
+    and how many there were."""
+    now = most = 0
+    for word in re.findall(r'conversation \d+ (begins|ends)', server.said()):
+        now += 1 if word == 'begins' else -1
+        most = max(most, now)
+    return most, len(re.findall(r'conversation \d+ begins', server.said()))
+
+
+def says_times(server, pattern, times):
+    """Waits until SERVER's log has PATTERN so many times."""
+    until(lambda: len(re.findall(pattern, server.said(), re.M)) >= times,
+          lambda: f'/{pattern}/ is not {times} times in:\n{server.said()}')
+
+
+def accepted(server, number):
+    """Waits until SERVER, which says each call, has accepted NUMBER."""
+    says_times(server, r'accept4?\(.* = \d', number)
+
+
+@only(COUNTING)
+def test_silent_strangers_keep_nobody_out(model):
+    server = serve('-vv', '-m', model, '-c', 1, '--handshake-timeout', '1h',
+                   *certs().pair('server'), 'tls://localhost')
+    for number in 1, 10:
+        for _ in range(number):
+            server.connect()
+        for _ in range(2):
+            status, out, said = call(server)
+            same((status, out), (0, b'hello\n'), said)
+    assert 'accepting pauses' not in server.said(), server.said()
+    same(counted(server), (1, 4))
+    same(server.stop(), 0)
+
+
+@only(COUNTING)
+def test_who_has_been_opened_waits_for_a_place(model):
+    server = serve('-vv', '-m', model, '-c', 1, *certs().pair('server'),
+                   'tls://localhost')
+    # Both are accepted before either is a conversation.
+    first, second = server.connect(), server.connect()
+    accepted(server, 2)
+    context = tls_client()
+    first, second = (
+        context.wrap_socket(peer.sock, server_hostname='localhost',
+                            do_handshake_on_connect=False)
+        for peer in (first, second))
+    for sock in first, second:
+        harness.at_end(sock.close)
+    first.do_handshake()
+    same(ask(first), b'hello\n')
+    second.do_handshake()
+    says_times(server, r'TLS with 127.0.0.1:\d+: TLSv1.3', 2)
+    second.sendall(b'my turn\n')
+    same(counted(server), (1, 1))
+    same(ask(first, b'still\n'), b'still\n')
+    # One that comes now is not even accepted.
+    third = server.connect()
+    server.says('accepting pauses, .*as many conversations as there may be')
+    first.close()
+    same(second.recv(100), b'my turn\n')
+    same(counted(server), (1, 2))
+    second.close()
+    third.close()
+    same(server.stop(), 0)
+
+
+def opened(server, count):
+    """COUNT connections whose handshake is over, of which the first has a
+    conversation of the one that there may be."""
+    peers = [server.connect() for _ in range(count)]
+    accepted(server, count)
+    socks = []
+    for number, peer in enumerate(peers, 1):
+        sock = tls_client().wrap_socket(peer.sock, server_hostname='localhost')
+        harness.at_end(sock.close)
+        if number == 1:
+            same(ask(sock), b'hello\n')
+        says_times(server, r'TLS with 127.0.0.1:\d+: TLSv1.3', number)
+        socks.append(sock)
+    return socks
+
+
+@only(COUNTING)
+def test_wait_for_a_place_has_an_end(model):
+    server = serve('-vv', '-m', model, '-c', 1, '--handshake-timeout', '3s',
+                   *certs().pair('server'), 'tls://localhost')
+    socks = opened(server, 4)
+    says_times(server, r'TLS with 127.0.0.1:\d+: no conversation ended in '
+               'time: .*', 3)
+    for sock in socks[1:]:
+        with contextlib.suppress(ConnectionError):
+            same(sock.recv(100), b'')
+    same(ask(socks[0], b'still\n'), b'still\n')
+    socks[0].close()
+    # No place has been lost.
+    server.says('conversation 1 ends')
+    same(call(server)[:2], (0, b'hello\n'))
+    same(counted(server)[0], 1)
+    same(server.stop(), 0)
+
+
+@only(COUNTING)
+def test_limit_holds_under_a_burst(model):
+    server = serve('-v', '-m', model, '-c', 3, '--handshake-timeout', '1h',
+                   *certs().pair('server'), 'tls://localhost')
+    context, wrong = tls_client(), []
+
+    def talk(number):
+        try:
+            sock = connect(server, context)
+            same(ask(sock, b'%d\n' % number), b'%d\n' % number)
+            sock.close()
+        except Exception as error:  # told by the test's own thread
+            wrong.append(repr(error))
+
+    threads = [threading.Thread(target=talk, args=[i]) for i in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(harness.PATIENCE)
+    same(wrong, [])
+    says_times(server, r'conversation \d+ ends', 50)
+    most, served = counted(server)
+    assert most <= 3 and served == 50, f'{most} at once of {served}'
+    same(call(server)[:2], (0, b'hello\n'))
+    same(server.stop(), 0)
+
+
+@only(COUNTING)
+def test_failed_handshakes_leak_no_place(model):
+    server = serve('-v', '-m', model, '-c', 1, *certs().pair('server'),
+                   'tls://localhost')
+    for number in range(1, 81):
+        peer = server.connect()
+        peer.send(b'this is not TLS\n')
+        peer.reset()
+        if number % 20 == 0:
+            same(call(server)[:2], (0, b'hello\n'))
+    same(counted(server), (1, 4))
+    same(server.stop(), 0)
+
+
+@only(COUNTING)
+def test_drain_does_not_wait_for_who_waits_for_a_place(model):
+    server = serve('-vv', '-m', model, '-c', 1, '--drain', '1h',
+                   '--handshake-timeout', '1h', *certs().pair('server'),
+                   'tls://localhost')
+    socks = opened(server, 4)
+    server.tell()
+    server.says('drain: 1 conversation has ')
+    says_times(server, r'TLS with 127.0.0.1:\d+: the server stops', 3)
+    for sock in socks[1:]:
+        with contextlib.suppress(ConnectionError):
+            same(sock.recv(100), b'')
+    same(ask(socks[0], b'still\n'), b'still\n')
+    socks[0].close()
+    same(server.end(), 0)
+    same(counted(server), (1, 1))
+
+
+@only(COUNTING)
+def test_second_signal_ends_who_waits_for_a_place(model):
+    server = serve('-vv', '-m', model, '-c', 1, '--handshake-timeout', '1h',
+                   *certs().pair('server'), 'tls://localhost')
+    opened(server, 4)
+    server.tell()
+    server.says('drain: ')
+    same(server.stop(), 1, server.said())
+
+
+def test_killed_child_gives_back_its_place():
+    server = serve('-vv', '-m', 'process', '-c', 1, '--handshake-timeout',
+                   '1h', *certs().pair('server'), 'tls://localhost')
+    socks = opened(server, 3)
+    socks[1].sendall(b'my turn\n')
+    holder, _, waiting = sorted(harness.children_of(server.pid))
+    # Whoever waits has no place to give back, and nobody waits for it.
+    harness.kill_quietly(waiting)
+    server.says(rf'its worker {waiting} ended')
+    harness.kill_quietly(holder)
+    same(socks[1].recv(100), b'my turn\n')
+    socks[1].close()
+    same(call(server)[:2], (0, b'hello\n'))
+    same(server.stop(), 0)
+
+
+@only(COUNTING)
+def test_bound_on_handshakes_leaves_clients_in_backlog(model):
+    server = serve('-v', '-m', model, '-c', 1, '--handshake-timeout', '1h',
+                   *certs().pair('server'), 'tls://localhost')
+    silent = [server.connect() for _ in range(65)]
+    server.says('accepting pauses, clients wait in the backlog: '
+                r'as many handshakes as there may be \(EBUSY\)')
+    silent[0].close()
+    silent[1].close()
+    same(call(server)[:2], (0, b'hello\n'))
+    server.says('accepting resumes')
+    same(server.stop(), 0)
+
+
 # How it ends.
 
 @every_model

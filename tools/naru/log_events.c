@@ -171,10 +171,23 @@ static void show_worker(const struct nr_tool_log *log,
 		            event->pid);
 }
 
-/* Being full is what the limit is for; anything else is a fault. */
+/* What a limit keeps out, or null. */
+static const char *limit_text(int why)
+{
+	switch (why) {
+	case -EUSERS:
+		return "as many conversations as there may be";
+	case -EBUSY:
+		return "as many handshakes as there may be";
+	default:
+		return NULL;
+	}
+}
+
+/* Being full is what the limits are for; anything else is a fault. */
 static void show_pause(struct nr_tool_log *log, const struct naru_event *event)
 {
-	bool full = event->result == -EUSERS;
+	const char *full = limit_text(event->result);
 	int level = full ? NR_TOOL_LOG_CONVERSATIONS : NR_TOOL_LOG_ERROR;
 
 	if (log->verbosity < level)
@@ -182,8 +195,7 @@ static void show_pause(struct nr_tool_log *log, const struct naru_event *event)
 	atomic_store(&log->paused, true);
 	nr_tool_log(log, level,
 	            "accepting pauses, clients wait in the backlog: %s (%s)",
-	            full ? "as many conversations as there may be"
-	                 : naru_strerror(event->result),
+	            full ? full : naru_strerror(event->result),
 	            naru_errname(event->result));
 }
 
