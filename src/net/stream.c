@@ -136,7 +136,7 @@ static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 	/* The connection is no more: a peer that had finished before got some
 	 * bytes too many. What it said is still to be received; if that was not
 	 * all, receiving tells. */
-	return err == -ENOTCONN ? 0 : err;
+	return err == -ENOTCONN && stream_broke(link) ? 0 : err;
 }
 
 static void stream_abort(struct nr_link *link)

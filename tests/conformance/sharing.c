@@ -220,14 +220,21 @@ static void test_talk_dials_its_own_server(void **state)
 #define SLEEPERS 200
 #define NAP_MS   300
 
+/* STEP counts those that sleep, NUMBER is the most of them at one time. */
 static int talk_nap(struct naru_conv *conv, void *arg)
 {
 	int64_t start;
+	long long asleep, most = atomic_load(&shared->number);
 
 	(void)arg;
 	MUST(naru_send(conv, "begun", 5), 0);
+	asleep = atomic_fetch_add(&shared->step, 1) + 1;
+	while (most < asleep &&
+	       !atomic_compare_exchange_weak(&shared->number, &most, asleep))
+		;
 	start = naru_now();
 	MUST(naru_sleep(NAP_MS), 0);
+	atomic_fetch_sub(&shared->step, 1);
 	MUST(naru_now() - start >= NAP_MS - 1, true);
 	return naru_send(conv, "slept", 5);
 }
@@ -236,7 +243,6 @@ static void test_many_sleep_at_the_same_time(void **state)
 {
 	struct server *server = server_start(talk_nap, NULL, on_one_thread());
 	static int fd[SLEEPERS];
-	int64_t start = clock_ms();
 
 	(void)state;
 	for (int i = 0; i < SLEEPERS; i++)
@@ -246,8 +252,8 @@ static void test_many_sleep_at_the_same_time(void **state)
 		client_expect_end(fd[i]);
 		close(fd[i]);
 	}
-	/* In turn, it would have been a minute. */
-	assert_true(clock_ms() - start < SLEEPERS * NAP_MS / 2);
+	/* A busy machine may not get all of them to sleep within one nap. */
+	assert_true(atomic_load(&shared->number) > 1);
 	server_stop(server);
 }
 
