@@ -11,31 +11,13 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "started.h"
 #include "unit.h"
 
 #define STACK  65536
 #define JOBS   64
 #define ADDERS 4
 #define ROUNDS 1500
-
-static atomic_int started;
-static atomic_bool no_more; /* threads can be started */
-
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the
- * linker chooses these names. */
-int __real_pthread_create(pthread_t *id, const pthread_attr_t *attr,
-                          void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr,
-                          void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr,
-                          void *(*fn)(void *), void *arg)
-{
-	if (no_more)
-		return EAGAIN;
-	started++;
-	return __real_pthread_create(id, attr, fn, arg);
-}
-/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 static struct nr_helpers helpers;
 

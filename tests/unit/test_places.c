@@ -3,23 +3,18 @@
 #include "conv/places.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/time.h"
 #include "conv/strand.h"
-#include "conv/strand_fiber.h"
 #include "os/os_time.h"
+#include "strands.h"
 #include "unit.h"
 
-#define MOST    3
-#define WORKERS 2 /* threads with a scheduler each */
-#define FIBERS  8 /* on each of them */
-#define PLAIN   2 /* threads without */
-#define ROUNDS  2000
+#define MOST   3
+#define ROUNDS 2000
 
 static struct nr_places places;
-static struct nr_helpers helpers;
 static _Atomic unsigned inside, most, taken;
 
 static void take_in_turn(unsigned seed)
@@ -53,82 +48,14 @@ static void take_in_turn(unsigned seed)
 	}
 }
 
-static void fiber_main(void *arg)
-{
-	struct nr_strand_fiber strand;
-
-	nr_strand_fiber_init(&strand, &helpers);
-	take_in_turn((unsigned)(uintptr_t)arg);
-	nr_strand_fiber_fini(&strand);
-}
-
-static struct nr_scheduler *open_scheduler(void)
-{
-	const struct nr_scheduler_options options = {
-		.engine = &nr_engine_epoll,
-		.stack_size = (size_t)128 * 1024,
-		.max = 64,
-		.stall = NR_NEVER,
-	};
-	struct nr_scheduler *scheduler = NULL;
-
-	assert_int_equal(nr_scheduler_open(&scheduler, &options), 0);
-	return scheduler;
-}
-
-static struct nr_fiber *start(struct nr_scheduler *scheduler,
-                              void (*fn)(void *arg), void *arg)
-{
-	const struct nr_fiber_start how = {.fn = fn, .arg = arg};
-	struct nr_fiber *fiber;
-
-	assert_int_equal(nr_fiber_start(scheduler, &how, &fiber), 0);
-	return fiber;
-}
-
-static void run_all(struct nr_scheduler *scheduler)
-{
-	/* In a turn the last one may end, and nobody ends the wait after it. */
-	while (nr_scheduler_count(scheduler) > 0)
-		assert_int_equal(nr_scheduler_turn(scheduler,
-		                                   nr_now() + 2 * NR_NS_PER_MS),
-		                 0);
-	nr_scheduler_close(scheduler);
-}
-
-static void *worker_main(void *arg)
-{
-	struct nr_scheduler *scheduler = open_scheduler();
-
-	for (uintptr_t i = 0; i < FIBERS; i++)
-		start(scheduler, fiber_main, (void *)(i * 7 + 1));
-	run_all(scheduler);
-	return arg;
-}
-
-static void *plain_main(void *arg)
-{
-	take_in_turn(5);
-	return arg;
-}
-
 static void test_many_strands_are_never_more_than_places(void **state)
 {
-	pthread_t threads[WORKERS + PLAIN];
-
 	(void)state;
 	inside = most = taken = 0;
-	for (int i = 0; i < WORKERS + PLAIN; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL,
-		                                i < WORKERS ? worker_main
-		                                            : plain_main,
-		                                NULL),
-		                 0);
-	for (int i = 0; i < WORKERS + PLAIN; i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	strands_contend(take_in_turn);
 	assert_int_equal(most, MOST);
 	/* All that had no time limit came to one. */
-	assert_true(taken >= (WORKERS * FIBERS + PLAIN) * ROUNDS / 16 * 15);
+	assert_true(taken >= STRANDS * ROUNDS / 16 * 15);
 	/* And none is left behind. */
 	assert_int_equal(nr_places_taken(&places), 0);
 }
@@ -155,7 +82,7 @@ static void take_and_note(void *arg)
 {
 	struct nr_strand_fiber strand;
 
-	nr_strand_fiber_init(&strand, &helpers);
+	nr_strand_fiber_init(&strand, &strands_helpers);
 	assert_int_equal(nr_places_take(&places, &strand.strand, NR_NEVER), 0);
 	order[order_len++] = *(const char *)arg;
 	/* Whoever asks now is behind those that wait. */
@@ -167,19 +94,19 @@ static void take_and_note(void *arg)
 static void test_first_come_is_first_served(void **state)
 {
 	static char letters[] = "abcd";
-	struct nr_scheduler *scheduler = open_scheduler();
+	struct nr_scheduler *scheduler = strands_scheduler();
 
 	(void)state;
 	order_len = 0;
 	take_all();
 	for (int i = 0; i < 4; i++)
-		start(scheduler, take_and_note, &letters[i]);
+		strands_start(scheduler, take_and_note, &letters[i]);
 	assert_int_equal(nr_scheduler_turn(scheduler, 0), 0);
 	assert_int_equal(order_len, 0);
 	nr_places_give(&places);
 	/* It was handed on: nobody overtakes who was promised it. */
 	assert_false(nr_places_try(&places));
-	run_all(scheduler);
+	strands_run(scheduler);
 	assert_memory_equal(order, "abcd", 4);
 	assert_true(nr_places_try(&places));
 	give_all();
@@ -191,7 +118,7 @@ static void give_up(void *arg)
 {
 	struct nr_strand_fiber strand;
 
-	nr_strand_fiber_init(&strand, &helpers);
+	nr_strand_fiber_init(&strand, &strands_helpers);
 	assert_int_equal(nr_places_take(&places, &strand.strand,
 	                                nr_now() + NR_NS_PER_MS),
 	                 -ETIMEDOUT);
@@ -208,14 +135,14 @@ static void give_up(void *arg)
 
 static void test_who_gives_up_is_forgotten(void **state)
 {
-	struct nr_scheduler *scheduler = open_scheduler();
+	struct nr_scheduler *scheduler = strands_scheduler();
 
 	(void)state;
 	timed_out = 0;
 	take_all();
 	for (int i = 0; i < 3; i++)
-		start(scheduler, give_up, NULL);
-	run_all(scheduler);
+		strands_start(scheduler, give_up, NULL);
+	strands_run(scheduler);
 	assert_int_equal(timed_out, 3);
 	/* Nobody is left whom one would be handed to. */
 	nr_places_give(&places);
@@ -229,7 +156,7 @@ static void be_cancelled(void *arg)
 	struct nr_strand_fiber strand;
 
 	(void)arg;
-	nr_strand_fiber_init(&strand, &helpers);
+	nr_strand_fiber_init(&strand, &strands_helpers);
 	assert_int_equal(nr_places_take(&places, &strand.strand, NR_NEVER),
 	                 -ECANCELED);
 	stopped++;
@@ -238,15 +165,15 @@ static void be_cancelled(void *arg)
 
 static void test_cancelled_wait_leaves_its_place_in_line(void **state)
 {
-	struct nr_scheduler *scheduler = open_scheduler();
+	struct nr_scheduler *scheduler = strands_scheduler();
 	static char letter = 'x';
 	struct nr_fiber *first;
 
 	(void)state;
 	order_len = stopped = 0;
 	take_all();
-	first = start(scheduler, be_cancelled, NULL);
-	start(scheduler, take_and_note, &letter);
+	first = strands_start(scheduler, be_cancelled, NULL);
+	strands_start(scheduler, take_and_note, &letter);
 	assert_int_equal(nr_scheduler_turn(scheduler, 0), 0);
 	nr_fiber_cancel(first);
 	/* It is told in one turn, and runs in the next. */
@@ -254,7 +181,7 @@ static void test_cancelled_wait_leaves_its_place_in_line(void **state)
 		assert_int_equal(nr_scheduler_turn(scheduler, 0), 0);
 	assert_int_equal(stopped, 1);
 	nr_places_give(&places);
-	run_all(scheduler);
+	strands_run(scheduler);
 	assert_int_equal(order_len, 1);
 	assert_true(nr_places_try(&places));
 	give_all();
@@ -265,7 +192,7 @@ static void be_stopped(void *arg)
 	struct nr_strand_fiber strand;
 
 	(void)arg;
-	nr_strand_fiber_init(&strand, &helpers);
+	nr_strand_fiber_init(&strand, &strands_helpers);
 	assert_int_equal(nr_places_take(&places, &strand.strand, NR_NEVER),
 	                 NR_STOPPED);
 	stopped++;
@@ -284,7 +211,7 @@ static void *be_stopped_in_thread(void *arg)
 
 static void test_closed_places_let_nobody_wait(void **state)
 {
-	struct nr_scheduler *scheduler = open_scheduler();
+	struct nr_scheduler *scheduler = strands_scheduler();
 	pthread_t thread;
 
 	(void)state;
@@ -294,11 +221,11 @@ static void test_closed_places_let_nobody_wait(void **state)
 	                                NULL),
 	                 0);
 	for (int i = 0; i < 3; i++)
-		start(scheduler, be_stopped, NULL);
+		strands_start(scheduler, be_stopped, NULL);
 	assert_int_equal(nr_scheduler_turn(scheduler, 0), 0);
 	assert_int_equal(stopped, 0);
 	nr_places_close(&places);
-	run_all(scheduler);
+	strands_run(scheduler);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(stopped, 3);
 	/* One that is free can be had still. */
@@ -348,7 +275,7 @@ static void test_who_is_elsewhere_is_called_back(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	nr_helpers_init(&helpers, 1, NR_STACK_SIZE_DEFAULT);
+	strands_set_up();
 	nr_places_init(&places, MOST);
 	return 0;
 }
@@ -358,7 +285,7 @@ static int tear_down(void **state)
 	(void)state;
 	assert_int_equal(nr_places_taken(&places), 0);
 	nr_places_fini(&places);
-	nr_helpers_fini(&helpers);
+	strands_tear_down();
 	return 0;
 }
 

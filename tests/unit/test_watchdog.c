@@ -13,28 +13,15 @@
 
 #include "base/time.h"
 #include "os/os_time.h"
+#include "started.h"
 #include "unit.h"
 
 #define THRESHOLD (20 * NR_NS_PER_MS)
 
-static atomic_uint started, joined, timed; /* threads, and waits for a time */
-static atomic_bool no_more;                /* threads can be started */
+static atomic_uint joined, timed; /* threads, and waits for a time */
 
 /* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the
  * linker chooses these names. */
-int __real_pthread_create(pthread_t *id, const pthread_attr_t *attr,
-                          void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr,
-                          void *(*fn)(void *), void *arg);
-int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attr,
-                          void *(*fn)(void *), void *arg)
-{
-	if (no_more)
-		return EAGAIN;
-	started++;
-	return __real_pthread_create(id, attr, fn, arg);
-}
-
 int __real_pthread_join(pthread_t id, void **ret_value);
 int __wrap_pthread_join(pthread_t id, void **ret_value);
 int __wrap_pthread_join(pthread_t id, void **ret_value)

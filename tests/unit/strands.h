@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TESTS_UNIT_STRANDS_H
+#define TESTS_UNIT_STRANDS_H
+
+/* Strands of both kinds, for what they contend for. */
+
+#include "conv/strand_fiber.h"
+
+#define STRANDS_WORKERS 2 /* threads with a scheduler each */
+#define STRANDS_FIBERS  8 /* on each of them */
+#define STRANDS_PLAIN   2 /* threads without */
+#define STRANDS         (STRANDS_WORKERS * STRANDS_FIBERS + STRANDS_PLAIN)
+
+/* What fibers that are started by hand are initialised with, between the two
+ * calls that follow. */
+extern struct nr_helpers strands_helpers;
+void strands_set_up(void);
+void strands_tear_down(void);
+
+/* Has STRANDS strands call FN at the same time, each with a seed of its own. */
+void strands_contend(void (*fn)(unsigned seed));
+
+struct nr_scheduler *strands_scheduler(void);
+struct nr_fiber *strands_start(struct nr_scheduler *scheduler,
+                               void (*fn)(void *arg), void *arg);
+
+/* Runs all fibers to their ends, and closes SCHEDULER. */
+void strands_run(struct nr_scheduler *scheduler);
+
+#endif
