@@ -165,10 +165,12 @@ NARU_RESULT int naru_cancel(struct naru_conv *conv);
  * Breaks CONV off, accepted or dialled, where an orderly end would tell the
  * peer that it has all there is: the peer of a TCP connection sees a reset.
  * (Unix sockets know none, and over UDP nobody is told.) What was written and
- * not yet sent is lost. From then on no call receives or sends: those that
- * receive return 0 or an error, those that send an error. CONV is to be ended
- * as ever, by its talk's return or naru_close(), which does not wait for the
- * peer then. From any strand that knows that CONV has not ended. Does not wait.
+ * not yet sent is lost. From then on nothing comes and nothing goes: what had
+ * been received already is still returned, and then 0 or an error; a small
+ * write may be taken, but naru_flush() and naru_finish() tell. CONV is to be
+ * ended as ever, by its talk's return or naru_close(), which does not wait for
+ * the peer then. From any strand that knows that CONV has not ended. Does not
+ * wait.
  *
  * Returns 0, also when called again, or -EINVAL for null.
  */

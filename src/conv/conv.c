@@ -202,7 +202,9 @@ static int end_gracefully(struct naru_conv *conv)
 	 * whatever has arrived. */
 	if (err < 0)
 		return err == -NARU_ETLS ? err : lost(conv, err);
-	return linger(conv);
+	err = linger(conv);
+	/* The peer's end says nothing of what it did not take any more. */
+	return err == 0 && conv->link.gone ? lost(conv, -EPIPE) : err;
 }
 
 /* Gives back all that a conversation without other strands holds. */

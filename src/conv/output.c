@@ -446,7 +446,9 @@ int nr_output_finish(struct naru_conv *conv)
 
 	if (err < 0)
 		return err;
-	if (!out->finished) {
+	if (atomic_load(&conv->broken)) {
+		err = -EPIPE;
+	} else if (!out->finished) {
 		err = out->torn_taken ? -EBUSY : flush_locked(conv, NR_NEVER);
 		if (err == 0) {
 			err = link->ops->finish(

@@ -133,10 +133,9 @@ static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 		                                           .result = err,
 		                                           .text = text});
 	}
-	/* The connection is no more: a peer that had finished before got some
-	 * bytes too many. What it said is still to be received; if that was not
-	 * all, receiving tells. */
-	return err == -ENOTCONN && stream_broke(link) ? 0 : err;
+	/* A peer that had finished before got some bytes too many. */
+	link->gone = err == -ENOTCONN && stream_broke(link);
+	return link->gone ? 0 : err;
 }
 
 static void stream_abort(struct nr_link *link)

@@ -319,11 +319,6 @@ static ssize_t tls_send(struct nr_link *link, struct nr_io *io,
 	return err < 0 ? err : sealed;
 }
 
-static bool is_gone(int err)
-{
-	return err == -EPIPE || err == -ECONNRESET;
-}
-
 static int tls_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 {
 	struct nr_tls_state *tls = state_of(link);
@@ -336,25 +331,21 @@ static int tls_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 		/* It says that we are done, and does not wait for the peer to
 		 * say so too: what it has to say is received until then. */
 		result = SSL_shutdown(tls->ssl);
-		if (result < 0)
-			said = tls->wire.err
-			               ? tls->wire.err
-			               : failure(tls, result, why, sizeof(why));
+		if (result < 0 && tls->wire.err == 0)
+			said = failure(tls, result, why, sizeof(why));
 		ERR_clear_error();
 		tls->finished = true;
 	}
 	nr_mutex_unlock(&tls->lock);
 	err = flush(link, io, until);
-	/* Who has gone is not told, and what it said before is received. */
-	if (is_gone(err))
-		err = 0;
 	if (err == 0)
 		err = nr_stream_link.finish(link, io, until);
-	/* Where it could not be said, the peer takes this for a cut; but one
-	 * that is gone takes it for nothing. */
-	if (said == -EAGAIN || is_gone(said))
-		said = 0;
-	return said < 0 ? -NARU_ETLS : err;
+	if (err == -EPIPE || err == -ECONNRESET) {
+		link->gone = true;
+		err = 0;
+	}
+	/* Where it could not be said, the peer takes this for a cut. */
+	return said < 0 && said != -EAGAIN ? -NARU_ETLS : err;
 }
 
 static void tls_abort(struct nr_link *link)

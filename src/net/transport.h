@@ -42,7 +42,9 @@ struct nr_link_ops {
 	 * Null where that does not happen. */
 	bool (*broke)(struct nr_link *link);
 
-	/* Says that no more will be sent. */
+	/* Says that no more will be sent. 0 as well where there is nobody any
+	 * more to be told, which the link's GONE says then: what the peer said
+	 * before is still to be received. */
 	int (*finish)(struct nr_link *link, struct nr_io *io, int64_t until);
 
 	/* Makes every wait for the peer end at once, and the closing a reset.
@@ -64,6 +66,7 @@ struct nr_link {
 	unsigned serial; /* of the socket, as in io/io.h */
 	bool in_pieces;  /* as in io/io.h */
 	bool dialled;    /* we asked for it, not the peer */
+	bool gone;       /* finishing found no connection any more */
 	bool late; /* it connects with its first bytes (RFC 7413), and may not
 	              have yet */
 	_Atomic bool unsaid; /* there were none of these yet */

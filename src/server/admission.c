@@ -45,7 +45,7 @@ static void report(struct naru_server *server, enum naru_event_kind kind,
 static int lacking(const struct nr_listener *listener)
 {
 	struct naru_server *server = listener->server;
-	unsigned openings, taken;
+	unsigned openings, taken, descriptors;
 
 	if (server->ops->has_room)
 		return server->ops->has_room(server->model) ? 0 : -EUSERS;
@@ -55,8 +55,10 @@ static int lacking(const struct nr_listener *listener)
 	if (!listener->opens)
 		return 0;
 	openings = atomic_load(&server->openings);
+	/* Who asks another process for a place has a channel, too. */
+	descriptors = server->ops->admit ? 2 * openings : openings;
 	return openings < server->openings_max &&
-	                       openings + taken < server->connections_max
+	                       descriptors + taken < server->connections_max
 	               ? 0
 	               : -EBUSY;
 }

@@ -139,7 +139,7 @@ static void test_announced_client_is_the_peer(void **state)
 
 		/* The first bytes come together with the header. */
 		memcpy(both, header->data, header->len);
-		memcpy(both + header->len, "first\n", 6);
+		memcpy(both + header->len, "first\n", 7);
 		fd = client_connect(server->endpoint[0]);
 		client_send(fd, both, header->len + 6);
 		converse(fd, announcements[i].who);

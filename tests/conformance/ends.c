@@ -206,6 +206,28 @@ static void test_end_that_lost_bytes_is_an_error(void **state)
 	server_stop(server);
 }
 
+static int talk_lose_all(struct naru_conv *conv, void *arg)
+{
+	(void)arg;
+	MUST(await_step(1), true);
+	MUST(naru_write(conv, "lost", 4), 0);
+	return 0;
+}
+
+/* Its end comes first, and a reset only for what is sent then. */
+static void test_orderly_end_hides_no_loss(void **state)
+{
+	struct server *server = server_start(talk_lose_all, NULL, NULL);
+
+	(void)state;
+	close(client_connect(server->endpoint[0]));
+	set_step(1);
+	wait_seen(NARU_EVENT_END, 1);
+	if (atomic_load(&shared->end_result) >= 0)
+		fail_with("nobody was told that bytes were lost");
+	server_stop(server);
+}
+
 static int talk_fail(struct naru_conv *conv, void *arg)
 {
 	(void)conv;
@@ -339,6 +361,9 @@ static const struct conformance_case cases[] = {
 	CASE(test_peer_reset_comes_after_queued_bytes),
 	CASE(test_peer_gone_is_an_error_and_no_signal),
 	CASE(test_end_that_lost_bytes_is_an_error),
+	/* The bridge to TLS takes what its client does not. */
+	CASE_IN(MODELS_ALL, STREAMS & ~TRANSPORT(TRANSPORT_TLS),
+                test_orderly_end_hides_no_loss),
 	CASE(test_result_of_talk_is_told_at_its_end),
 	CASE(test_deferred_calls_run_newest_first),
 	CASE(test_events_tell_what_happened),

@@ -110,7 +110,7 @@ static int take_over(struct naru_conv *conv, struct naru_framing *ret_framing)
 /* More has come already; sends each message back. */
 static int talk_echo_framed(struct naru_conv *conv, void *arg)
 {
-	struct naru_framing framing;
+	struct naru_framing framing = {0};
 	struct naru_msg msg;
 	int err;
 

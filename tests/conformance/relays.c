@@ -430,7 +430,7 @@ static void test_relay_without_descriptors_copies(void **state)
 	across_end(&all);
 }
 
-#define RELAYS 200
+#define RELAYS 80
 
 /* How many descriptors the server's own process has. */
 static int server_descriptors(const struct server *server)

@@ -130,7 +130,7 @@ static void count(struct run *run, bool fired_before, bool done_before,
 
 static void converse(struct run *run)
 {
-	static bool (*const all[])(struct client * client) = {
+	static bool (*const plain[])(struct client * client) = {
 		client_echo,  client_companion, client_relay, client_program,
 		client_aside, client_datagrams, client_echo,
 	};
@@ -140,15 +140,18 @@ static void converse(struct run *run)
 		client_program,
 		client_echo,
 	};
-	size_t many = scenario_tls ? sizeof(over_tls) / sizeof(over_tls[0])
-	                           : sizeof(all) / sizeof(all[0]);
+	bool (*const *all)(struct client * client) = plain;
+	size_t many = sizeof(plain) / sizeof(plain[0]);
 	bool fired, done;
 
+	if (scenario_tls) {
+		all = over_tls;
+		many = sizeof(over_tls) / sizeof(over_tls[0]);
+	}
 	for (size_t i = 0; i < many; i++) {
 		fired = atomic_load(&faults->fired) > 0;
 		done = faults_done();
-		count(run, fired, done,
-		      (scenario_tls ? over_tls : all)[i](&run->client));
+		count(run, fired, done, all[i](&run->client));
 		if (i == 0)
 			run->crypto_first = atomic_load(&faults->crypto);
 		atomic_store(&faults->armed, true);

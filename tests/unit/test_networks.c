@@ -176,7 +176,7 @@ static void test_list_has_a_limit(void **state)
 		                        i ? "," : "");
 	assert_int_equal(nr_networks_read(text, &networks, &error), 0);
 	assert_int_equal(networks.count, NR_NETWORKS_MAX);
-	strcpy(text + len, ",::1");
+	memcpy(text + len, ",::1", 5);
 	assert_int_equal(nr_networks_read(text, &networks, &error), -EINVAL);
 	assert_int_equal(error.place, len + 2);
 }

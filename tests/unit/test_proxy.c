@@ -118,7 +118,7 @@ static void test_every_beginning_asks_for_more(void **state)
 			assert_true(proxy.len == 0 || proxy.len == bytes->len);
 		}
 		memcpy(more, bytes->data, bytes->len);
-		memcpy(more + bytes->len, "PROXY\r\n\r\n", 9);
+		memcpy(more + bytes->len, "PROXY\r\n\r\n", 10);
 		for (size_t len = bytes->len; len < bytes->len + 9; len++) {
 			if (read_exactly(more, len, &proxy) != NR_PROXY_WHOLE)
 				fail_msg("header %zu: byte %zu: %s", i,
@@ -345,9 +345,9 @@ static void test_values_are_found(void **state)
 static void unix_header(char buf[static 232], const char *name, size_t len)
 {
 	memset(buf, 0, 232);
-	memcpy(buf, HEAD("\x21", "\x31", "\0\xd8"), 16);
+	memcpy(buf, HEAD("\x21", "\x31", "\0\xd8"), 17);
 	memcpy(buf + 16, name, len);
-	memcpy(buf + 124, "/run/to", 7);
+	memcpy(buf + 124, "/run/to", 8);
 }
 
 static void test_unix_names_are_read(void **state)
