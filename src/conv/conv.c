@@ -198,10 +198,10 @@ static int end_gracefully(struct naru_conv *conv)
 	if (conv->in.ended && !nr_tls_is(&conv->link))
 		return 0;
 	err = nr_output_finish(conv);
-	/* Whose end could not be said has a peer that takes it for a cut,
-	 * whatever has arrived. */
+	/* Under TLS, whose end could not be said has a peer that takes it for a
+	 * cut, whatever has arrived. */
 	if (err < 0)
-		return err == -NARU_ETLS ? err : lost(conv, err);
+		return nr_tls_is(&conv->link) ? err : lost(conv, err);
 	err = linger(conv);
 	/* The peer's end says nothing of what it did not take any more. */
 	return err == 0 && conv->link.gone ? lost(conv, -EPIPE) : err;

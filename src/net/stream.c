@@ -2,6 +2,7 @@
 /* Plain streams: see stream.h. */
 #include "net/stream.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "net/addr.h"
@@ -109,12 +110,18 @@ static int stream_splicing(struct nr_link *link, bool on)
 	return nr_socket_set_blocking(link->fd, !on);
 }
 
-/* After a peer's end the connection is still open for us, but for a reset. */
-static bool stream_broke(struct nr_link *link)
+static bool is_closed(const struct nr_link *link)
 {
 	struct nr_tcp_info info;
 
 	return nr_socket_tcp_info(link->fd, &info) == 0 && info.closed;
+}
+
+/* After a peer's end the connection is still open for us, but for a reset. One
+ * that came behind the end, for what we sent then, is EPIPE to the kernel. */
+static bool stream_broke(struct nr_link *link)
+{
+	return is_closed(link) && nr_socket_error(link->fd) != -EPIPE;
 }
 
 static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)
@@ -134,7 +141,7 @@ static int stream_finish(struct nr_link *link, struct nr_io *io, int64_t until)
 		                                           .text = text});
 	}
 	/* A peer that had finished before got some bytes too many. */
-	link->gone = err == -ENOTCONN && stream_broke(link);
+	link->gone = err == -ENOTCONN && is_closed(link);
 	return link->gone ? 0 : err;
 }
 
