@@ -15,6 +15,7 @@
 #include "conv/companion.h"
 #include "conv/conv.h"
 #include "naru/bytes.h"
+#include "naru/error.h"
 #include "os/os_pipe.h"
 #include "os/os_time.h"
 
@@ -287,6 +288,14 @@ static int carry_messages(struct flow *flow)
 	}
 }
 
+/* Whether GOT is the end of a peer that was told ours first, and leaves out the
+ * word for its own under TLS: RFC 5246, section 7.2.1, lets one close without
+ * waiting for that, and servers do. */
+static bool is_answered_end(struct flow *flow, ssize_t got)
+{
+	return got == -NARU_ECUT && atomic_load(&flow->other->finished);
+}
+
 /* One direction, until FROM's peer has finished. */
 static int carry(struct flow *flow)
 {
@@ -303,8 +312,10 @@ static int carry(struct flow *flow)
 		if (err < 0)
 			return err;
 		got = receive(flow, NULL);
-		if (got <= 0)
-			return got < 0 ? (int)got : end(flow);
+		if (got == 0 || is_answered_end(flow, got))
+			return end(flow);
+		if (got < 0)
+			return (int)got;
 	}
 }
 

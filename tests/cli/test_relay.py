@@ -8,6 +8,8 @@
 import hashlib
 import os
 import re
+import socket
+import ssl
 import subprocess
 import threading
 
@@ -248,6 +250,29 @@ def test_relay_trusts_nobody_else():
     is_refused(server, not_trusted + '.* another key than .*', '--relay-ca',
                certs()('ca.pem'), '--relay-pin', certs().pin('other'))
     server.is_well()
+
+
+@only(('fiber', 'fiber-epoll', 'thread', 'process'))
+def test_end_without_a_word_is_one_behind_ours(model):
+    """Servers take a close_notify for the end of everything, and give none."""
+    sock = harness.listener()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certs()('server.pem'), certs()('server.key'))
+
+    def answer():
+        raw, _ = sock.accept()
+        far = context.wrap_socket(raw, server_side=True)
+        while far.recv(100):
+            pass
+        far.sendall(b'answer')
+        socket.socket(fileno=far.detach()).close()
+    thread = threading.Thread(target=answer)
+    thread.start()
+    relay = serve('-m', model, '--relay-ca', certs()('ca.pem'),
+                  f'relay=tls://localhost:{sock.getsockname()[1]}')
+    same(relay.connect().exchange(b'question'), b'answer')
+    thread.join()
+    relay.is_well()
 
 
 def test_relay_takes_the_systems_store_from_the_environment():
