@@ -65,20 +65,17 @@ static int failed(struct nr_tls_wrong *wrong, const char *path,
 	unsigned long error = ERR_peek_error();
 	static const char unread[] = "what is in it cannot be read: ";
 	char why[256], byte[2];
-	ssize_t got = 0;
-	int number = ERR_SYSTEM_ERROR(error) ? ERR_GET_REASON(error) : 0;
+	int err = ERR_SYSTEM_ERROR(error) ? -ERR_GET_REASON(error) : 0;
 
 	ERR_clear_error();
+	if (err == 0 && ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE)
+		err = -ENOMEM;
 	/* OpenSSL takes a folder for an empty file. */
-	if (number == 0)
-		got = nr_file_read_text(path, byte, sizeof(byte));
-	if (number > 0 || got == -EISDIR) {
+	if (err == 0 && nr_file_read_text(path, byte, sizeof(byte)) == -EISDIR)
+		err = -EISDIR;
+	if (err < 0) {
 		(void)snprintf(wrong->text, sizeof(wrong->text), "%s", path);
-		return number > 0 ? -number : (int)got;
-	}
-	if (ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE) {
-		(void)snprintf(wrong->text, sizeof(wrong->text), "%s", path);
-		return -ENOMEM;
+		return err;
 	}
 	if (!may_hold(path, kind))
 		return say(wrong, path, none);

@@ -282,6 +282,15 @@ def backend():
     return sock, f'udp://127.0.0.1:{sock.getsockname()[1]}'
 
 
+def to_backend(model):
+    """A stream through a relay to a backend of ours: that, the relay, and its
+    client."""
+    sock, endpoint = backend()
+    relay = serve('-m', model, '--framing', 'u16', '127.0.0.1',
+                  f'relay={endpoint}')
+    return sock, relay, relay.connect()
+
+
 def gone_and_stopped(relay):
     """Stops a RELAY whose clients have left: it need not wait for any."""
     began = time.monotonic()
@@ -325,10 +334,7 @@ def test_datagrams_are_messages_of_a_stream_behind_a_relay(model):
 
 @only(BETWEEN)
 def test_answer_under_way_comes_after_the_stop(model):
-    sock, endpoint = backend()
-    relay = serve('-m', model, '--framing', 'u16', '127.0.0.1',
-                  f'relay={endpoint}')
-    peer = relay.connect()
+    sock, relay, peer = to_backend(model)
     peer.send(lengthened(b'question'))
     peer.finish()
     data, who = sock.recvfrom(100)
@@ -343,10 +349,7 @@ def test_answer_under_way_comes_after_the_stop(model):
 
 @only(('fiber', 'thread'))
 def test_who_has_finished_waits_five_seconds_for_answers(model):
-    sock, endpoint = backend()
-    relay = serve('-m', model, '--framing', 'u16', '127.0.0.1',
-                  f'relay={endpoint}')
-    peer = relay.connect()
+    sock, relay, peer = to_backend(model)
     peer.send(lengthened(b'question'))
     _, who = sock.recvfrom(100)
     sock.sendto(b'first', who)

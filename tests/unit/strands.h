@@ -4,6 +4,9 @@
 
 /* Strands of both kinds, for what they contend for. */
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "conv/strand_fiber.h"
 
 #define STRANDS_WORKERS 2 /* threads with a scheduler each */
@@ -19,6 +22,21 @@ void strands_tear_down(void);
 
 /* Has STRANDS strands call FN at the same time, each with a seed of its own. */
 void strands_contend(void (*fn)(unsigned seed));
+
+/* What is contended for, of which there is none to be had once TRY was true so
+ * often. */
+struct strands_contended {
+	bool (*try)(void);
+	int (*take)(struct nr_strand *self, int64_t until);
+	void (*give)(void);
+};
+
+/* Fails unless who waited first for WHAT has it first, and nobody overtakes. */
+void strands_come_in_turn(const struct strands_contended *what);
+
+/* Fails unless waiting for WHAT ends with the time and by cancelling, and who
+ * gave up is forgotten. */
+void strands_give_up(const struct strands_contended *what);
 
 struct nr_scheduler *strands_scheduler(void);
 struct nr_fiber *strands_start(struct nr_scheduler *scheduler,

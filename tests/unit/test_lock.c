@@ -15,7 +15,7 @@
 
 static struct nr_lock lock;
 /* Under the lock, and not atomic: the thread sanitizer tells of any mistake. */
-static unsigned long held, inside, timed_out;
+static unsigned long held, inside;
 static _Atomic unsigned long taken;
 
 /* With the lock held: lets others come while it is, where that is asked. */
@@ -65,76 +65,34 @@ static void test_threads_and_fibers_exclude_each_other(void **state)
 	nr_lock_release(&lock);
 }
 
-/* Who waited first has it first. */
-static char order[8];
-static unsigned order_len;
-
-static void take_and_note(void *arg)
+static bool try_lock(void)
 {
-	struct nr_strand_fiber strand;
-
-	nr_strand_fiber_init(&strand, &strands_helpers);
-	assert_int_equal(nr_lock_until(&lock, &strand.strand, NR_NEVER), 0);
-	order[order_len++] = *(const char *)arg;
-	/* Whoever asks now is behind those that wait. */
-	assert_false(nr_lock_try(&lock));
-	nr_lock_release(&lock);
-	nr_strand_fiber_fini(&strand);
+	return nr_lock_try(&lock);
 }
+
+static int take_lock(struct nr_strand *self, int64_t until)
+{
+	return nr_lock_until(&lock, self, until);
+}
+
+static void release_lock(void)
+{
+	nr_lock_release(&lock);
+}
+
+static const struct strands_contended contended = {try_lock, take_lock,
+                                                   release_lock};
 
 static void test_first_come_is_first_served(void **state)
 {
-	static char letters[] = "abcd";
-	struct nr_scheduler *scheduler = strands_scheduler();
-
 	(void)state;
-	order_len = 0;
-	assert_true(nr_lock_try(&lock));
-	for (int i = 0; i < 4; i++)
-		strands_start(scheduler, take_and_note, &letters[i]);
-	assert_int_equal(nr_scheduler_turn(scheduler, 0), 0);
-	assert_int_equal(order_len, 0);
-	nr_lock_release(&lock);
-	/* It was handed on: nobody overtakes who was promised it. */
-	assert_false(nr_lock_try(&lock));
-	strands_run(scheduler);
-	assert_memory_equal(order, "abcd", 4);
-	assert_true(nr_lock_try(&lock));
-	nr_lock_release(&lock);
-}
-
-static void give_up(void *arg)
-{
-	struct nr_strand_fiber strand;
-
-	nr_strand_fiber_init(&strand, &strands_helpers);
-	assert_int_equal(nr_lock_until(&lock, &strand.strand,
-	                               nr_now() + NR_NS_PER_MS),
-	                 -ETIMEDOUT);
-	timed_out++;
-	/* A time that is past is no wait. */
-	assert_int_equal(nr_lock_until(&lock, &strand.strand, 1), -ETIMEDOUT);
-	nr_fiber_cancel(strand.fiber);
-	assert_int_equal(nr_lock_until(&lock, &strand.strand, NR_NEVER),
-	                 -ECANCELED);
-	nr_strand_fiber_fini(&strand);
-	(void)arg;
+	strands_come_in_turn(&contended);
 }
 
 static void test_who_gives_up_is_forgotten(void **state)
 {
-	struct nr_scheduler *scheduler = strands_scheduler();
-
 	(void)state;
-	timed_out = 0;
-	assert_true(nr_lock_try(&lock));
-	for (int i = 0; i < 3; i++)
-		strands_start(scheduler, give_up, NULL);
-	strands_run(scheduler);
-	assert_int_equal(timed_out, 3);
-	nr_lock_release(&lock);
-	assert_true(nr_lock_try(&lock));
-	nr_lock_release(&lock);
+	strands_give_up(&contended);
 }
 
 static int set_up(void **state)

@@ -74,81 +74,49 @@ static void give_all(void)
 		nr_places_give(&places);
 }
 
-/* Who waited first has one first. */
-static char order[8];
-static unsigned order_len;
-
-static void take_and_note(void *arg)
+static bool try_place(void)
 {
-	struct nr_strand_fiber strand;
-
-	nr_strand_fiber_init(&strand, &strands_helpers);
-	assert_int_equal(nr_places_take(&places, &strand.strand, NR_NEVER), 0);
-	order[order_len++] = *(const char *)arg;
-	/* Whoever asks now is behind those that wait. */
-	assert_false(nr_places_try(&places));
-	nr_places_give(&places);
-	nr_strand_fiber_fini(&strand);
+	return nr_places_try(&places);
 }
+
+static int take_place(struct nr_strand *self, int64_t until)
+{
+	return nr_places_take(&places, self, until);
+}
+
+static void give_place(void)
+{
+	nr_places_give(&places);
+}
+
+static const struct strands_contended contended = {try_place, take_place,
+                                                   give_place};
 
 static void test_first_come_is_first_served(void **state)
 {
-	static char letters[] = "abcd";
-	struct nr_scheduler *scheduler = strands_scheduler();
-
 	(void)state;
-	order_len = 0;
-	take_all();
-	for (int i = 0; i < 4; i++)
-		strands_start(scheduler, take_and_note, &letters[i]);
-	assert_int_equal(nr_scheduler_turn(scheduler, 0), 0);
-	assert_int_equal(order_len, 0);
-	nr_places_give(&places);
-	/* It was handed on: nobody overtakes who was promised it. */
-	assert_false(nr_places_try(&places));
-	strands_run(scheduler);
-	assert_memory_equal(order, "abcd", 4);
-	assert_true(nr_places_try(&places));
-	give_all();
-}
-
-static unsigned timed_out, stopped;
-
-static void give_up(void *arg)
-{
-	struct nr_strand_fiber strand;
-
-	nr_strand_fiber_init(&strand, &strands_helpers);
-	assert_int_equal(nr_places_take(&places, &strand.strand,
-	                                nr_now() + NR_NS_PER_MS),
-	                 -ETIMEDOUT);
-	timed_out++;
-	/* A time that is past is no wait. */
-	assert_int_equal(nr_places_take(&places, &strand.strand, 1),
-	                 -ETIMEDOUT);
-	nr_fiber_cancel(strand.fiber);
-	assert_int_equal(nr_places_take(&places, &strand.strand, NR_NEVER),
-	                 -ECANCELED);
-	nr_strand_fiber_fini(&strand);
-	(void)arg;
+	strands_come_in_turn(&contended);
 }
 
 static void test_who_gives_up_is_forgotten(void **state)
 {
-	struct nr_scheduler *scheduler = strands_scheduler();
-
 	(void)state;
-	timed_out = 0;
-	take_all();
-	for (int i = 0; i < 3; i++)
-		strands_start(scheduler, give_up, NULL);
-	strands_run(scheduler);
-	assert_int_equal(timed_out, 3);
-	/* Nobody is left whom one would be handed to. */
+	strands_give_up(&contended);
+}
+
+static char order[8];
+static unsigned order_len, stopped;
+
+static void take_one(void *arg)
+{
+	struct nr_strand_fiber strand;
+
+	(void)arg;
+	nr_strand_fiber_init(&strand, &strands_helpers);
+	assert_int_equal(nr_places_take(&places, &strand.strand, NR_NEVER), 0);
+	order_len++;
 	nr_places_give(&places);
-	assert_int_equal(nr_places_taken(&places), MOST - 1);
-	assert_true(nr_places_try(&places));
-	give_all();
+	nr_strand_fiber_fini(&strand);
 }
 
 static void be_cancelled(void *arg)
@@ -166,14 +134,13 @@ static void be_cancelled(void *arg)
 static void test_cancelled_wait_leaves_its_place_in_line(void **state)
 {
 	struct nr_scheduler *scheduler = strands_scheduler();
-	static char letter = 'x';
 	struct nr_fiber *first;
 
 	(void)state;
 	order_len = stopped = 0;
 	take_all();
 	first = strands_start(scheduler, be_cancelled, NULL);
-	strands_start(scheduler, take_and_note, &letter);
+	strands_start(scheduler, take_one, NULL);
 	assert_int_equal(nr_scheduler_turn(scheduler, 0), 0);
 	nr_fiber_cancel(first);
 	/* It is told in one turn, and runs in the next. */

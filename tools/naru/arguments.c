@@ -237,7 +237,7 @@ bool nr_tool_endpoint(const char *command, const char *text, int64_t port,
 		nr_tool_say(command, "%s", why[0] ? why : naru_strerror(err));
 		return false;
 	}
-	if (strncmp(text, "unix:", 5) != 0)
+	if (!nr_tool_is_under(text, "unix"))
 		return endpoint_ip(command, text, port, ret);
 	if (port != NR_TOOL_NO_PORT) {
 		nr_tool_say(command, "--port: a unix socket has no port: '%s'",
@@ -254,6 +254,13 @@ void nr_tool_endpoint_port(const char *full, const char *port, char *ret)
 
 	snprintf(ret, NR_TOOL_ENDPOINT_TEXT, "%.*s:%s", (int)(colon - full),
 	         full, port);
+}
+
+bool nr_tool_is_under(const char *endpoint, const char *scheme)
+{
+	size_t len = strlen(scheme);
+
+	return strncmp(endpoint, scheme, len) == 0 && endpoint[len] == ':';
 }
 
 bool nr_tool_family(const char *command, int letter,

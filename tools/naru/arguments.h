@@ -66,6 +66,9 @@ bool nr_tool_endpoint(const char *command, const char *text, int64_t port,
  * into RET. */
 void nr_tool_endpoint_port(const char *full, const char *port, char *ret);
 
+/* Whether ENDPOINT is under SCHEME: "tls", "udp", "unix". */
+bool nr_tool_is_under(const char *endpoint, const char *scheme);
+
 /* Takes -4 or -6; not both. */
 bool nr_tool_family(const char *command, int letter,
                     enum naru_family *ret_family);

@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "call_input.h"
 #include "call_output.h"
 #include "command.h"
@@ -47,7 +48,7 @@ struct sender {
 
 static bool is_udp(const struct nr_tool_converse *call)
 {
-	return strncmp(call->endpoint, "udp://", 6) == 0;
+	return nr_tool_is_under(call->endpoint, "udp");
 }
 
 /* Whether a line of input or output is something whole. */

@@ -259,7 +259,7 @@ static bool set_option(struct call *call, int c, char **argv)
 static bool end_framing(struct call *call)
 {
 	struct nr_tool_framing *f = &call->framing;
-	bool is_udp = strncmp(call->endpoint, "udp://", 6) == 0;
+	bool is_udp = nr_tool_is_under(call->endpoint, "udp");
 
 	if (!f->text) {
 		call->converse.crlf = f->crlf;

@@ -187,7 +187,7 @@ static int tell_end(const struct nr_tool_serving *serve, int err)
 
 static bool is_udp(const struct nr_tool_serving *serve)
 {
-	return strncmp(serve->endpoint, "udp://", 6) == 0;
+	return nr_tool_is_under(serve->endpoint, "udp");
 }
 
 /* As it is at this endpoint, under this framing. */

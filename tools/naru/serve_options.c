@@ -510,7 +510,7 @@ static bool end_framing(struct nr_tool_serving *serve)
 		return true;
 	if (!nr_tool_serve_has_messages(serve, option))
 		return false;
-	if (f->crlf && strncmp(serve->endpoint, "udp://", 6) == 0) {
+	if (f->crlf && nr_tool_is_under(serve->endpoint, "udp")) {
 		nr_tool_say(NAME, "--crlf: a datagram ends without one");
 		return false;
 	}

@@ -16,7 +16,7 @@ static void ready_endpoint(const struct nr_tool_serving *serve, char *ret)
 {
 	char bound[NARU_ADDR_TEXT];
 
-	if (strncmp(serve->endpoint, "unix:", 5) == 0 ||
+	if (nr_tool_is_under(serve->endpoint, "unix") ||
 	    naru_server_endpoint(serve->server, 0, bound, sizeof(bound)) < 0)
 		snprintf(ret, NR_TOOL_ENDPOINT_TEXT, "%s", serve->endpoint);
 	else if (serve->options.family != NARU_FAMILY_ANY)
@@ -102,8 +102,8 @@ static void say_listening(const struct nr_tool_serving *serve,
  * IPv6 address without its brackets. */
 static void say_ncat(const struct nr_tool_serving *serve, const char *text)
 {
-	const bool udp = strncmp(text, "udp://", 6) == 0;
-	const bool secure = strncmp(text, "tls://", 6) == 0;
+	const bool udp = nr_tool_is_under(text, "udp");
+	const bool secure = nr_tool_is_under(text, "tls");
 	const char *scheme = udp ? "udp://" : secure ? "tls://" : "";
 	const char *option = udp ? "-u " : secure ? "--ssl " : "";
 	const char *host = "", *port, *name;

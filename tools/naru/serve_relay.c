@@ -2,22 +2,15 @@
 /* What naru serve's options can mean for a relay: that depends on how its two
  * sides carry bytes. */
 
-#include <string.h>
-
 #include "serve.h"
 
 #define NAME NR_TOOL_SERVE_NAME
-
-static bool is_udp(const char *endpoint)
-{
-	return strncmp(endpoint, "udp://", 6) == 0;
-}
 
 /* Whether one of relay's endpoints is over UDP, or over something else. */
 static bool has_target(const struct nr_tool_talk_arg *arg, bool udp)
 {
 	for (unsigned i = 0; arg->targets[i]; i++)
-		if (is_udp(arg->targets[i]) == udp)
+		if (nr_tool_is_under(arg->targets[i], "udp") == udp)
 			return true;
 	return false;
 }
@@ -49,7 +42,8 @@ bool nr_tool_serve_has_messages(const struct nr_tool_serving *serve,
 		            option, serve->talk->name);
 		return false;
 	}
-	if (!serve->talk->has_target || is_udp(serve->endpoint) ||
+	if (!serve->talk->has_target ||
+	    nr_tool_is_under(serve->endpoint, "udp") ||
 	    !has_target(&serve->arg, false))
 		return true;
 	nr_tool_say(NAME,

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arguments.h"
+
 static const char *const names[] = {"cert", "key",        "ca", "verify",
                                     "alpn", "servername", "pin"};
 
@@ -130,7 +132,7 @@ const struct naru_tls *nr_tool_tls_end(struct nr_tool_tls *tls)
 bool nr_tool_tls_is_meant(const char *const *endpoints)
 {
 	while (*endpoints)
-		if (strncmp(*endpoints++, "tls:", 4) == 0)
+		if (nr_tool_is_under(*endpoints++, "tls"))
 			return true;
 	return false;
 }
